@@ -1,0 +1,79 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Flags for what a target runs: make demo ARGS=--yes
+ARGS ?=
+
+.PHONY: help
+help: ## Print the targets
+	@echo "Targets:"
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The demos and the tests share one build: the dev profile of the whole workspace.
+.PHONY: binaries
+binaries:
+	@scripts/setup cc
+	@$(CARGO) build --workspace --bins
+
+.PHONY: demo demo.bookinfo demo.walk
+demo: binaries ## helloworld: two versions under load, and a tour of rule changes
+	@$(TARGET)/debug/demo helloworld $(ARGS)
+
+demo.bookinfo: binaries ## bookinfo: a page of four services, with rules to change under it
+	@$(TARGET)/debug/demo bookinfo $(ARGS)
+
+demo.walk: binaries ## bookinfo: the documented walk by itself, with a verdict for each step
+	@$(TARGET)/debug/demo bookinfo --walk $(ARGS)
+
+.PHONY: check lint format doc features test
+check: lint doc features test ## Everything that CI looks at
+
+lint: ## Format and clippy
+	@scripts/setup cc lint
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+format: ## Format the code
+	@scripts/setup lint
+	@$(CARGO) fmt --all
+
+doc: ## The documentation of the code, private items too, with broken links as errors
+	@scripts/setup cc
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
+
+# A feature may only add: each package must build without all of them.
+features: ## Build each package without its optional features
+	@scripts/setup cc
+	@for package in a8-common a8-registry a8-controller a8-sidecar a8-cli; do \
+	  $(CARGO) check --package $$package --no-default-features --quiet || exit 1; \
+	done
+
+test: binaries ## All tests, those over the real binaries included
+	@$(CARGO) test --workspace $(ARGS)
+
+.PHONY: build build.registry build.controller build.sidecar build.cli build.exampleapps
+build: build.registry build.controller build.sidecar build.cli build.exampleapps ## All release binaries, in target/release
+
+build.registry: ## a8registry
+build.controller: ## a8controller
+build.sidecar: ## a8sidecar
+build.cli: ## a8ctl
+build.exampleapps: ## The demo services
+build.registry: PACKAGE := a8-registry
+build.controller: PACKAGE := a8-controller
+build.sidecar: PACKAGE := a8-sidecar
+build.cli: PACKAGE := a8-cli
+build.exampleapps: PACKAGE := a8-examples
+build.registry build.controller build.sidecar build.cli build.exampleapps:
+	@scripts/setup cc
+	@$(CARGO) build --release --package $(PACKAGE)
+
+.PHONY: bench
+bench: ## The benchmarks
+	@bench/run $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what was built
+	@$(CARGO) clean

@@ -1,0 +1,195 @@
+//! Flags, variables and subcommands.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Controls how requests are routed between services.
+#[derive(Debug, Parser)]
+#[command(name = "a8ctl", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 refused or unreachable, 2 wrong usage.")]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the servers are.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Servers")]
+pub(crate) struct Servers {
+    /// Controller: http://host:port
+    #[arg(
+        long,
+        alias = "controller_url",
+        env = "A8_CONTROLLER_URL",
+        global = true,
+        value_name = "URL"
+    )]
+    pub(crate) controller_url: Option<String>,
+    /// Token for the controller
+    #[arg(
+        long,
+        alias = "controller_token",
+        env = "A8_CONTROLLER_TOKEN",
+        global = true,
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub(crate) controller_token: Option<String>,
+    /// Registry: http://host:port
+    #[arg(
+        long,
+        alias = "registry_url",
+        env = "A8_REGISTRY_URL",
+        global = true,
+        value_name = "URL"
+    )]
+    pub(crate) registry_url: Option<String>,
+    /// Token for the registry
+    #[arg(
+        long,
+        alias = "registry_token",
+        env = "A8_REGISTRY_TOKEN",
+        global = true,
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub(crate) registry_token: Option<String>,
+    /// Show every request and answer on standard error
+    #[arg(long, env = "A8_DEBUG", global = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) debug: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create routing and action rules from a file or standard input
+    RuleCreate(Write),
+    /// Replace rules, each named by its id
+    RuleUpdate(Write),
+    /// Show rules as documents
+    RuleGet(Get),
+    /// Delete rules
+    RuleDelete(Delete),
+    /// List how requests to each service are routed
+    RouteList(RouteList),
+    /// List faults and traces
+    ActionList(ActionList),
+    /// List services and their instances
+    ServiceList(Listing),
+    /// Show the settings in effect
+    #[command(alias = "i")]
+    Info(Listing),
+    /// Print a completion script: source <(a8ctl completion bash)
+    Completion {
+        /// The shell to complete in
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Write {
+    /// JSON or YAML file of a rule, a list of rules or {rules: [...]}; `-` is standard input
+    #[arg(long, short, default_value = "-", value_name = "FILE")]
+    pub(crate) file: String,
+    /// Read standard input without a prompt (implied when it is not a terminal)
+    #[arg(long, short, conflicts_with = "file")]
+    pub(crate) redirection: bool,
+    /// Let the server check the rules, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Only if the rules are still at this revision (rule-get shows it)
+    #[arg(long, value_name = "N")]
+    pub(crate) if_revision: Option<u64>,
+}
+
+/// Which rules.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct Filter {
+    /// The rule of this id; repeatable
+    #[arg(long, short, value_name = "ID")]
+    pub(crate) id: Vec<String>,
+    /// Rules with this tag; repeatable, all must be there
+    #[arg(long, short, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// Rules for this service; repeatable
+    #[arg(long, short, value_name = "SERVICE")]
+    pub(crate) destination: Vec<String>,
+}
+
+impl Filter {
+    pub(crate) fn query(&self) -> Vec<(&'static str, &str)> {
+        let ids = self.id.iter().map(|v| ("id", v.as_str()));
+        let tags = self.tag.iter().map(|v| ("tag", v.as_str()));
+        let destinations = self.destination.iter().map(|v| ("destination", v.as_str()));
+        ids.chain(tags).chain(destinations).collect()
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["id", "tag", "destination", "all"]))]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// All rules
+    #[arg(long, short)]
+    pub(crate) all: bool,
+    /// Output format
+    #[arg(long, short, value_enum, default_value_t = Document::Yaml)]
+    pub(crate) output: Document,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["id", "tag", "destination", "all"]))]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// All rules
+    #[arg(long, short, conflicts_with_all = ["id", "tag", "destination"])]
+    pub(crate) all: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RouteList {
+    /// Only this service; repeatable
+    #[arg(long, short, value_name = "SERVICE")]
+    pub(crate) service: Vec<String>,
+    #[command(flatten)]
+    pub(crate) listing: Listing,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ActionList {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// Same as --destination
+    #[arg(long, short, value_name = "SERVICE")]
+    pub(crate) service: Vec<String>,
+    #[command(flatten)]
+    pub(crate) listing: Listing,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Listing {
+    /// Output format
+    #[arg(long, short, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+/// How a listing is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Json,
+    Yaml,
+}
+
+/// How a document is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Document {
+    Json,
+    Yaml,
+}

@@ -1,0 +1,49 @@
+//! `rule-delete`: asks a person first, unless told not to.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::args::{Delete, Servers};
+use crate::client::{Call, Client};
+use crate::console::Console;
+use crate::error::Error;
+
+pub(super) async fn run(
+    servers: &Servers,
+    delete: &Delete,
+    console: &mut Console,
+) -> Result<(), Error> {
+    let controller = Client::controller(servers)?;
+    if !delete.force && !confirmed(delete, console)? {
+        writeln!(console.notes, "Nothing deleted")?;
+        return Ok(());
+    }
+    let mut call = Call::new(Method::DELETE, "/v1/rules");
+    call.query = delete.filter.query();
+    let _: Value = controller.send(call, &mut console.notes).await?;
+    writeln!(console.output, "Request Completed")?;
+    Ok(())
+}
+
+/// A script that names its rules means it; one that deletes all has to say so with `--force`.
+fn confirmed(delete: &Delete, console: &mut Console) -> Result<bool, Error> {
+    if !console.interactive {
+        return match delete.all {
+            true => Err(Error::NotConfirmed("this would delete all rules")),
+            false => Ok(true),
+        };
+    }
+    let what = if delete.all {
+        "all rules"
+    } else {
+        "these rules"
+    };
+    write!(console.notes, "Delete {what}? [y/N] ")?;
+    console.notes.flush()?;
+    let mut answer = String::new();
+    console.input.read_line(&mut answer)?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
+}

@@ -1,0 +1,115 @@
+//! What can go wrong, said so that the reader knows what to do next.
+
+use std::fmt;
+use std::io;
+
+use reqwest::StatusCode;
+
+use crate::wire::Refusal;
+
+/// Why a command did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A server's address is missing.
+    #[error(
+        "the {server} URL is not set: give --{flag} or set {variable}, for example {variable}=http://localhost:{port}"
+    )]
+    NoUrl {
+        /// Which server.
+        server: &'static str,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// The variable that sets it.
+        variable: &'static str,
+        /// The port of the demos, for the example.
+        port: u16,
+    },
+    /// A server's address is no URL.
+    #[error(
+        "the {server} URL {url:?} is not usable: it must be http://host:port or https://host:port"
+    )]
+    BadUrl {
+        /// Which server.
+        server: &'static str,
+        /// The refused address.
+        url: String,
+    },
+    /// No answer.
+    #[error(
+        "no answer from the {server} at {url}: {reason}\nIs it running, and does {variable} name it?"
+    )]
+    Unreachable {
+        /// Which server.
+        server: &'static str,
+        /// Where it was sought.
+        url: String,
+        /// What the network said, innermost cause.
+        reason: String,
+        /// The variable that names it.
+        variable: &'static str,
+    },
+    /// The server said no.
+    #[error("the {server} answered {status}: {refusal}{hint}", hint = hint(*.status))]
+    Refused {
+        /// Which server.
+        server: &'static str,
+        /// The status of the answer.
+        status: StatusCode,
+        /// What it said.
+        refusal: Refusal,
+    },
+    /// The answer is not what such a server answers.
+    #[error("the {server} at {url} answered something that is not its API: {reason}")]
+    Answer {
+        /// Which server.
+        server: &'static str,
+        /// The address asked.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file could not be read.
+    #[error("cannot read {name}: {source}")]
+    Read {
+        /// File name, or "standard input".
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A document has a fault of syntax or shape.
+    #[error("{name}: {reason}")]
+    Document {
+        /// File name, or "standard input".
+        name: String,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A question has nobody to answer it.
+    #[error("{0}; add --force to do it without asking")]
+    NotConfirmed(&'static str),
+    /// The HTTP client could not be made.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+    /// The result could not be written.
+    #[error("cannot write the result: {0}")]
+    Write(#[from] io::Error),
+}
+
+impl Error {
+    /// Whether the reader of our output went away, as `head` does.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Write(e) if e.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn hint(status: StatusCode) -> impl fmt::Display {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            "\nThe server wants a token: set A8_CONTROLLER_TOKEN or A8_REGISTRY_TOKEN."
+        }
+        StatusCode::PRECONDITION_FAILED => {
+            "\nSomebody changed the rules meanwhile: look at them again."
+        }
+        _ => "",
+    }
+}

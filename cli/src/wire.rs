@@ -1,0 +1,181 @@
+//! The parts of the servers' answers that the tables show.
+//!
+//! Read leniently: a newer server may say more than this command knows.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+
+/// `GET /v1/rules/routes` and `/v1/rules/actions`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct RulesByService {
+    #[serde(default)]
+    pub(crate) services: BTreeMap<String, Vec<Rule>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Rule {
+    #[serde(default)]
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) priority: i64,
+    #[serde(default)]
+    pub(crate) destination: String,
+    #[serde(default, rename = "match")]
+    pub(crate) matches: Option<Match>,
+    #[serde(default)]
+    pub(crate) route: Option<Route>,
+    #[serde(default)]
+    pub(crate) actions: Vec<Action>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Match {
+    #[serde(default)]
+    pub(crate) source: Option<Source>,
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) all: Vec<Match>,
+    #[serde(default)]
+    pub(crate) any: Vec<Match>,
+    #[serde(default)]
+    pub(crate) none: Vec<Match>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Source {
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Route {
+    #[serde(default)]
+    pub(crate) backends: Vec<Backend>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Backend {
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
+    #[serde(default)]
+    pub(crate) weight: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Action {
+    #[serde(default)]
+    pub(crate) action: String,
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
+    #[serde(default = "always")]
+    pub(crate) probability: f64,
+    #[serde(default)]
+    pub(crate) duration: f64,
+    #[serde(default)]
+    pub(crate) return_code: i64,
+}
+
+/// What an action without `probability` means.
+fn always() -> f64 {
+    1.0
+}
+
+/// `GET /api/v1/instances`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Instances {
+    #[serde(default)]
+    pub(crate) instances: Vec<Instance>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Instance {
+    pub(crate) service_name: String,
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
+}
+
+/// The body of an answer that says no, in any of the forms that such servers use.
+#[derive(Debug, Default, Deserialize)]
+pub struct Refusal {
+    #[serde(default, alias = "Error")]
+    error: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    details: Vec<Detail>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Detail {
+    #[serde(default)]
+    rule: Option<usize>,
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    reason: String,
+}
+
+impl Refusal {
+    /// A refusal that is only a text.
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self {
+            error: text.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// The summary, then each detail on a line of its own.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let summary = if self.description.is_empty() {
+            &self.error
+        } else {
+            &self.description
+        };
+        f.write_str(summary)?;
+        for detail in &self.details {
+            f.write_str("\n  ")?;
+            if let Some(rule) = detail.rule {
+                write!(f, "rules[{rule}]")?;
+                if !detail.path.is_empty() {
+                    f.write_str(".")?;
+                }
+            }
+            write!(f, "{}: {}", detail.path, detail.reason)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_shows_every_detail_on_its_own_line() {
+        let refusal: Refusal = serde_json::from_str(
+            r#"{"error":"invalid_rule","description":"2 faults","details":[
+                {"rule":0,"path":"route.backends[0].weight","reason":"must not be negative"},
+                {"rule":1,"path":"","reason":"needs route or actions"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            refusal.to_string(),
+            "2 faults\n  rules[0].route.backends[0].weight: must not be negative\n  rules[1]: needs route or actions"
+        );
+    }
+
+    #[test]
+    fn the_originals_spelling_is_read_too() {
+        let refusal: Refusal = serde_json::from_str(r#"{"Error":"no such instance"}"#).unwrap();
+        assert_eq!(refusal.to_string(), "no such instance");
+    }
+}

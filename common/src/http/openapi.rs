@@ -1,0 +1,63 @@
+//! What the API documents of all servers have in common.
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+/// The operator's paths, and the way to show a token.
+pub(super) fn common() -> utoipa::openapi::OpenApi {
+    Common::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(health, ready, metrics, document), modifiers(&BearerToken))]
+struct Common;
+
+struct BearerToken;
+
+impl Modify for BearerToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Whether requests can be served
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what the answer holds")]
+struct Ready {
+    ready: bool,
+    /// What is not ready, by name, and why.
+    waiting: Option<BTreeMap<String, String>>,
+}
+
+// The functions below only carry the descriptions: the handlers stand beside this file, and
+// the stack, not a server, routes to them.
+
+/// Whether the process is alive
+#[utoipa::path(get, path = "/health", tag = "operation", security(()), responses((status = 200)))]
+#[allow(dead_code, reason = "carries a description")]
+fn health() {}
+
+/// Whether requests can be served, and what is missing
+#[utoipa::path(
+    get, path = "/ready", tag = "operation", security(()),
+    responses((status = 200, body = Ready), (status = 503, body = Ready))
+)]
+#[allow(dead_code, reason = "carries a description")]
+fn ready() {}
+
+/// Metrics in the Prometheus text format
+#[utoipa::path(
+    get, path = "/metrics", tag = "operation", security(()),
+    responses((status = 200, body = String, content_type = "text/plain"))
+)]
+#[allow(dead_code, reason = "carries a description")]
+fn metrics() {}
+
+/// This document
+#[utoipa::path(get, path = "/openapi.json", tag = "operation", security(()), responses((status = 200)))]
+#[allow(dead_code, reason = "carries a description")]
+fn document() {}

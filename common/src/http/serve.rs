@@ -1,0 +1,143 @@
+//! The listener: accepts connections within bounds, and drains them when it is told to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+use tracing::{debug, info, warn};
+
+use super::Limits;
+use crate::task::Stop;
+
+/// How long accepting rests after it failed, as it does when no file descriptor is left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The address at the other end of the connection that a request came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// Why a server cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody else has the port.
+    #[error("{address} is in use by another process")]
+    InUse {
+        /// Where it was to listen.
+        address: SocketAddr,
+    },
+    /// Anything else.
+    #[error("cannot listen on {address}")]
+    Other {
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Opens a listener.
+///
+/// # Errors
+/// [`ListenError`], which tells a port in use from other failures.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => ListenError::InUse { address },
+            _ => ListenError::Other { address, source },
+        })
+}
+
+/// Serves `router` on `listener` until `stop` fires, then gives what is in flight up to
+/// `grace` to end. Connections still open after that are cut.
+///
+/// Streams are in flight as long as they last: a handler that makes one ends it when the
+/// server's stop signal fires.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: &Limits,
+    stop: Stop,
+    grace: Duration,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(limits.head.max(MIN_HEAD));
+    let free = Arc::new(Semaphore::new(limits.connections));
+    let graceful = GracefulShutdown::new();
+    let mut open = JoinSet::new();
+    if let Ok(address) = listener.local_addr() {
+        info!(%address, "listening");
+    }
+    loop {
+        tokio::select! {
+            () = stop.wait() => break,
+            Some(_) = open.join_next() => {}
+            (stream, peer, permit) = accept(&listener, &free) => {
+                let router = router.clone();
+                let service = router.map_request(move |mut request: http::Request<Incoming>| {
+                    request.extensions_mut().insert(Peer(peer));
+                    request
+                });
+                let service = TowerToHyperService::new(service);
+                let connection = http.serve_connection(TokioIo::new(stream), service);
+                let connection = graceful.watch(connection);
+                open.spawn(async move {
+                    if let Err(e) = connection.await {
+                        debug!(%peer, error = %e, "connection ended");
+                    }
+                    drop(permit);
+                });
+            }
+        }
+    }
+    drop(listener);
+    let drained = tokio::time::timeout(grace, graceful.shutdown()).await;
+    if drained.is_err() {
+        warn!(
+            ?grace,
+            "connections still open after the grace period are cut"
+        );
+    }
+    open.shutdown().await;
+}
+
+/// hyper refuses a smaller buffer.
+const MIN_HEAD: usize = 8192;
+
+/// The next connection, once there is room for one. Cancel-safe.
+async fn accept(
+    listener: &TcpListener,
+    free: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+    // The semaphore is never closed, so there always is a permit.
+    let permit = free.clone().acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // Answers are small and complete: waiting to fill a packet only delays them.
+                if let Err(e) = stream.set_nodelay(true) {
+                    debug!(%peer, error = %e, "cannot turn Nagle's algorithm off");
+                }
+                return (stream, peer, permit);
+            }
+            Err(e) => {
+                warn!(error = %e, "cannot accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

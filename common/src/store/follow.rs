@@ -1,0 +1,213 @@
+//! Following what a store holds below a prefix: load it all, then every change, for as long
+//! as it takes. The one loop of every server that answers from memory what a store keeps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tracing::{info, warn};
+
+use super::error::{Unavailable, WatchError};
+use super::transaction::Batch;
+use super::{Range, Store};
+use crate::model::{Epoch, Revision};
+use crate::task::Stop;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What becomes of what a store holds. Calls come from one task, in order.
+pub trait Follower: Send {
+    /// Everything below the prefix, at the beginning and after falling behind.
+    fn load(&mut self, epoch: &Epoch, everything: Range);
+    /// One transaction.
+    fn apply(&mut self, batch: Batch);
+    /// The store is being watched, at first or again.
+    fn connected(&mut self);
+    /// The store is away; what was loaded stays good.
+    fn away(&mut self, why: &Unavailable);
+}
+
+/// Tells `follower` of everything below `prefix` until `stop` fires.
+pub async fn follow(store: Arc<dyn Store>, prefix: &str, mut follower: impl Follower, stop: Stop) {
+    let mut at: Option<Revision> = None;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let following = go_on(&*store, prefix, &mut follower, &mut at, &mut pause);
+        match stop.race(following).await {
+            None => return,
+            Some(WatchError::Compacted { after }) => {
+                info!(%after, prefix, "fell behind the store, reading it anew");
+                at = None;
+            }
+            Some(WatchError::Unavailable(e)) => {
+                warn!(error = %e, prefix, "the store is away");
+                follower.away(&e);
+                // Jitter, so that many servers do not come back to it all at once.
+                let wait = tokio::time::sleep(pause.mul_f64(fastrand::f64() + 0.5));
+                if stop.race(wait).await.is_none() {
+                    return;
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// Goes on from `at`, or loads everything first. Returns only when it cannot go on.
+async fn go_on(
+    store: &dyn Store,
+    prefix: &str,
+    follower: &mut impl Follower,
+    at: &mut Option<Revision>,
+    pause: &mut Duration,
+) -> WatchError {
+    let from = match *at {
+        Some(revision) => revision,
+        None => {
+            let everything = async { Ok((store.epoch().await?, store.range(prefix).await?)) };
+            match everything.await {
+                Ok((epoch, everything)) => {
+                    let revision = everything.revision;
+                    follower.load(&epoch, everything);
+                    revision
+                }
+                Err(e) => return WatchError::Unavailable(e),
+            }
+        }
+    };
+    *at = Some(from);
+    let mut watch = match store.watch(prefix, from).await {
+        Ok(watch) => watch,
+        Err(e) => return e,
+    };
+    follower.connected();
+    *pause = FIRST_PAUSE;
+    while let Some(batch) = watch.next().await {
+        match batch {
+            Ok(batch) => {
+                *at = Some(batch.revision);
+                follower.apply(batch);
+            }
+            Err(e) => return e,
+        }
+    }
+    Unavailable::because("the watch ended").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use futures_util::stream;
+
+    use super::*;
+    use crate::store::{CommitError, Entry, LeaseError, LeaseId, Transaction, Watch};
+
+    type Answer = Result<Vec<Result<Batch, WatchError>>, WatchError>;
+
+    /// Answers each watch with the next script; says from where it was asked for.
+    struct Scripted {
+        watches: Mutex<VecDeque<Answer>>,
+        asked: Mutex<Vec<u64>>,
+        stop: Stop,
+    }
+
+    fn away() -> Unavailable {
+        Unavailable::because("pulled out")
+    }
+
+    #[async_trait]
+    impl Store for Scripted {
+        async fn epoch(&self) -> Result<Epoch, Unavailable> {
+            Ok(Epoch::named("e"))
+        }
+        async fn get(&self, _: &str) -> Result<Option<Arc<Entry>>, Unavailable> {
+            Err(away())
+        }
+        async fn range(&self, _: &str) -> Result<Range, Unavailable> {
+            let revision = Revision(10);
+            let entries = Vec::new();
+            Ok(Range { revision, entries })
+        }
+        async fn commit(&self, _: Transaction) -> Result<Revision, CommitError> {
+            Err(away().into())
+        }
+        async fn grant(&self, _: Duration) -> Result<LeaseId, Unavailable> {
+            Err(away())
+        }
+        async fn keep_alive(&self, _: LeaseId) -> Result<(), LeaseError> {
+            Err(away().into())
+        }
+        async fn revoke(&self, _: LeaseId) -> Result<(), LeaseError> {
+            Err(away().into())
+        }
+        async fn watch(&self, _: &str, after: Revision) -> Result<Watch, WatchError> {
+            self.asked.lock().unwrap().push(after.0);
+            let Some(answer) = self.watches.lock().unwrap().pop_front() else {
+                self.stop.fire();
+                return Ok(Box::pin(stream::pending()));
+            };
+            Ok(Box::pin(stream::iter(answer?)))
+        }
+        async fn health(&self) -> Result<(), Unavailable> {
+            Ok(())
+        }
+    }
+
+    /// Writes down what it is told.
+    struct Diary(Arc<Mutex<Vec<String>>>);
+
+    impl Diary {
+        fn note(&self, text: impl Into<String>) {
+            self.0.lock().unwrap().push(text.into());
+        }
+    }
+
+    impl Follower for Diary {
+        fn load(&mut self, _: &Epoch, everything: Range) {
+            self.note(format!("load {}", everything.revision));
+        }
+        fn apply(&mut self, batch: Batch) {
+            self.note(format!("apply {}", batch.revision));
+        }
+        fn connected(&mut self) {
+            self.note("connected");
+        }
+        fn away(&mut self, _: &Unavailable) {
+            self.note("away");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_goes_on_where_it_was_and_begins_anew_only_where_it_must() {
+        let batch = |revision| {
+            let revision = Revision(revision);
+            let events = Vec::new();
+            Ok(Batch { revision, events })
+        };
+        let compacted = WatchError::Compacted {
+            after: Revision(12),
+        };
+        let script = [
+            Ok(vec![batch(11), batch(12), Err(away().into())]),
+            Err(away().into()),
+            Ok(vec![batch(13), Err(compacted)]),
+        ];
+        let stop = Stop::new();
+        let store = Arc::new(Scripted {
+            watches: Mutex::new(script.into()),
+            asked: Mutex::default(),
+            stop: stop.clone(),
+        });
+        let diary = Arc::new(Mutex::new(Vec::new()));
+        follow(store.clone(), "p/", Diary(diary.clone()), stop).await;
+        assert_eq!(*store.asked.lock().unwrap(), [10, 12, 12, 10]);
+        let told = diary.lock().unwrap().join(", ");
+        let before = "load 10, connected, apply 11, apply 12, away, away";
+        let after = "connected, apply 13, load 10, connected";
+        assert_eq!(told, format!("{before}, {after}"));
+    }
+}

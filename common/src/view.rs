@@ -1,0 +1,247 @@
+//! A revisioned set of items: one writer, many readers.
+//!
+//! What every source publishes and every consumer reads. A server fills a view from its
+//! store and fans it out to its watchers; a sidecar fills one from a server (or from files,
+//! or from Kubernetes) and compiles routes from it. The whole state is always at hand, and
+//! the latest changes are kept so that a reader can go on where it was.
+//!
+//! Memory is bounded on this side: readers hold no queue. One that falls behind the kept
+//! history is handed the whole state again.
+
+mod history;
+mod subscription;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use imbl::OrdMap;
+use tokio::sync::watch;
+
+use crate::model::{Epoch, Revision};
+use history::History;
+
+pub use subscription::{Subscription, Update};
+
+/// Something that a view holds.
+pub trait Item: PartialEq + Send + Sync + 'static {
+    /// What tells it from the others of its namespace.
+    type Id: Ord + Clone + fmt::Debug + Send + Sync + 'static;
+
+    /// Its id.
+    fn id(&self) -> &Self::Id;
+}
+
+/// The state of a view at one revision. Cloning is cheap: the map shares its nodes.
+pub struct Snapshot<T: Item> {
+    /// The life of the data; `None` until the source has loaded once.
+    pub epoch: Option<Epoch>,
+    /// The revision of the newest change in `items`.
+    pub revision: Revision,
+    /// All items by id.
+    pub items: OrdMap<T::Id, Arc<T>>,
+}
+
+impl<T: Item> Clone for Snapshot<T> {
+    fn clone(&self) -> Self {
+        Self {
+            epoch: self.epoch.clone(),
+            revision: self.revision,
+            items: self.items.clone(),
+        }
+    }
+}
+
+impl<T: Item> Snapshot<T> {
+    /// Whether the source has loaded once.
+    pub fn is_loaded(&self) -> bool {
+        self.epoch.is_some()
+    }
+}
+
+/// One transaction: all of it became visible at once.
+pub struct Change<T> {
+    /// The revision it led to.
+    pub revision: Revision,
+    /// Items added or replaced.
+    pub upserts: Vec<Upsert<T>>,
+    /// Items taken away, as they last were.
+    pub removes: Vec<Arc<T>>,
+}
+
+/// An item added or replaced.
+pub struct Upsert<T> {
+    /// The item as it is now.
+    pub item: Arc<T>,
+    /// What it replaced.
+    pub before: Option<Arc<T>>,
+}
+
+struct Shared<T: Item> {
+    history: Mutex<History<T>>,
+}
+
+impl<T: Item> Shared<T> {
+    fn history(&self) -> MutexGuard<'_, History<T>> {
+        // A panic cannot leave the history half changed: every push is one call.
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The writing end. Dropping it ends all subscriptions.
+pub struct Publisher<T: Item> {
+    shared: Arc<Shared<T>>,
+    state: watch::Sender<Arc<Snapshot<T>>>,
+}
+
+/// The reading end; clone it freely.
+pub struct View<T: Item> {
+    shared: Arc<Shared<T>>,
+    state: watch::Receiver<Arc<Snapshot<T>>>,
+}
+
+impl<T: Item> Clone for View<T> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            state: self.state.clone(),
+        }
+    }
+}
+
+/// Makes an empty, not yet loaded view.
+pub fn channel<T: Item>() -> (Publisher<T>, View<T>) {
+    let empty = Snapshot {
+        epoch: None,
+        revision: Revision(0),
+        items: OrdMap::new(),
+    };
+    let shared = Arc::new(Shared {
+        history: Mutex::new(History::default()),
+    });
+    let (tx, rx) = watch::channel(Arc::new(empty));
+    (
+        Publisher {
+            shared: shared.clone(),
+            state: tx,
+        },
+        View { shared, state: rx },
+    )
+}
+
+impl<T: Item> Publisher<T> {
+    /// Replaces the whole state.
+    ///
+    /// Within the same epoch this is published as the difference to what was there, as one
+    /// change, so that readers need not start over; with another epoch readers get the whole.
+    pub fn replace(&self, epoch: &Epoch, revision: Revision, items: Vec<Arc<T>>) {
+        let now = self.state.borrow().clone();
+        let items: OrdMap<_, _> = items.into_iter().map(|i| (i.id().clone(), i)).collect();
+        if now.epoch.as_ref() != Some(epoch) || revision < now.revision {
+            let next = Snapshot {
+                epoch: Some(epoch.clone()),
+                revision,
+                items,
+            };
+            let mut history = self.shared.history();
+            history.restart(epoch.clone(), revision);
+            self.state.send_replace(Arc::new(next));
+            return;
+        }
+        let removes: Vec<T::Id> = now
+            .items
+            .keys()
+            .filter(|id| !items.contains_key(*id))
+            .cloned()
+            .collect();
+        let upserts: Vec<Arc<T>> = items
+            .values()
+            .filter(|item| now.items.get(item.id()).is_none_or(|old| old != *item))
+            .cloned()
+            .collect();
+        if upserts.is_empty() && removes.is_empty() && revision == now.revision {
+            return;
+        }
+        self.apply(revision, upserts, &removes);
+    }
+
+    /// Publishes one transaction. Ids that are not there are passed over.
+    ///
+    /// A revision at or below the current one is ignored: that change is already in.
+    pub fn apply(&self, revision: Revision, upserts: Vec<Arc<T>>, removes: &[T::Id]) {
+        let now = self.state.borrow().clone();
+        if revision <= now.revision && now.is_loaded() {
+            return;
+        }
+        let mut next = Snapshot::clone(&now);
+        next.revision = revision;
+        let removes: Vec<Arc<T>> = removes
+            .iter()
+            .filter_map(|id| next.items.remove(id))
+            .collect();
+        let upserts: Vec<Upsert<T>> = upserts
+            .into_iter()
+            .map(|item| Upsert {
+                before: next.items.insert(item.id().clone(), item.clone()),
+                item,
+            })
+            .collect();
+        let mut history = self.shared.history();
+        history.push(Arc::new(Change {
+            revision,
+            upserts,
+            removes,
+        }));
+        self.state.send_replace(Arc::new(next));
+    }
+
+    /// How many reading ends there are.
+    pub fn readers(&self) -> usize {
+        self.state.receiver_count()
+    }
+
+    /// A reading end.
+    pub fn view(&self) -> View<T> {
+        View {
+            shared: self.shared.clone(),
+            state: self.state.subscribe(),
+        }
+    }
+}
+
+impl<T: Item> View<T> {
+    /// The state now.
+    pub fn snapshot(&self) -> Arc<Snapshot<T>> {
+        self.state.borrow().clone()
+    }
+
+    /// Waits until the source has loaded once. `false` when the writer is gone.
+    ///
+    /// Cancel-safe.
+    pub async fn loaded(&mut self) -> bool {
+        self.state.wait_for(|s| s.is_loaded()).await.is_ok()
+    }
+
+    /// Waits until `revision` is in. `false` when the writer is gone.
+    ///
+    /// Cancel-safe.
+    pub async fn reached(&mut self, revision: Revision) -> bool {
+        self.state
+            .wait_for(|s| s.is_loaded() && s.revision >= revision)
+            .await
+            .is_ok()
+    }
+
+    /// All updates from now on, beginning with the whole state.
+    pub fn subscribe(&self) -> Subscription<T> {
+        Subscription::new(self.clone(), None)
+    }
+
+    /// The changes after `revision` of `epoch`, where the kept history still has them;
+    /// otherwise it begins with the whole state.
+    pub fn resume(&self, epoch: &Epoch, revision: Revision) -> Subscription<T> {
+        Subscription::new(self.clone(), Some((epoch.clone(), revision)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! What a registry or a controller hands to readers of one namespace: a stream of changes or
+//! a plain list, both from one [`View`].
+//!
+//! An [`Outlet`] is a view seen through a [`Filter`]. Whoever asks for the same should share
+//! one: its lines are made once, however many watch. A watcher costs a place in the view and
+//! the line it is being sent, never a queue; one that is too slow is given the whole state.
+
+mod filter;
+mod lines;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::time::{Instant, sleep_until};
+
+use super::codec::Event;
+use super::{BOOKMARK_INTERVAL, NDJSON, Wire, etag};
+use crate::model::{Epoch, Revision};
+use crate::task::Stop;
+use crate::view::{Subscription, Update, View};
+use lines::Lines;
+
+pub use filter::Filter;
+
+/// The source has not loaded yet: there is nothing that could be told. Ask again soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the state has not been loaded yet")]
+pub struct NotLoaded;
+
+/// Why `epoch` and `revision` do not name a place to go on from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("revision must be a whole number, not {given:?}")]
+pub struct PlaceError {
+    given: String,
+}
+
+/// Where a watcher was when it was last told something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The life of the data.
+    pub epoch: Epoch,
+    /// The last revision told.
+    pub revision: Revision,
+}
+
+impl Place {
+    /// Reads the query's members `epoch` and `revision`. A revision without its epoch says
+    /// nothing, nor does an epoch alone: such a watcher starts with the whole state.
+    ///
+    /// # Errors
+    /// [`PlaceError`] when the revision is no number.
+    pub fn parse(epoch: Option<&str>, revision: Option<&str>) -> Result<Option<Self>, PlaceError> {
+        let revision = revision
+            .map(|text| {
+                text.parse().map(Revision).map_err(|_| PlaceError {
+                    given: text.chars().take(64).collect(),
+                })
+            })
+            .transpose()?;
+        Ok(epoch.zip(revision).map(|(epoch, revision)| Self {
+            epoch: Epoch::named(epoch),
+            revision,
+        }))
+    }
+}
+
+/// A view, seen through a filter, for any number of readers. Clones share their lines.
+pub struct Outlet<T: Wire> {
+    view: View<T>,
+    lines: Arc<Lines<T>>,
+}
+
+impl<T: Wire> Clone for Outlet<T> {
+    fn clone(&self) -> Self {
+        Self {
+            view: self.view.clone(),
+            lines: self.lines.clone(),
+        }
+    }
+}
+
+impl<T: Wire> Outlet<T> {
+    /// What `filter` shows of `view`.
+    pub fn new(view: View<T>, filter: Filter<T>) -> Self {
+        Self {
+            view,
+            lines: Arc::new(Lines::new(filter)),
+        }
+    }
+
+    /// The reply to a watch: a stream that goes on from `from`, or begins with the whole
+    /// state, and ends when `stop` fires or the view's writer goes.
+    ///
+    /// # Errors
+    /// [`NotLoaded`] before the view has been loaded.
+    pub fn watch(&self, from: Option<&Place>, stop: Stop) -> Result<Response, NotLoaded> {
+        let headers = [
+            (header::CONTENT_TYPE, NDJSON),
+            (header::CACHE_CONTROL, "no-store"),
+            // Proxies such as nginx otherwise keep lines back until a buffer is full.
+            (header::HeaderName::from_static("x-accel-buffering"), "no"),
+        ];
+        let watcher = self.watcher(from, stop)?;
+        let lines = stream::unfold(watcher, |mut watcher| async move {
+            let line = watcher.next().await?;
+            Some((Ok::<_, std::convert::Infallible>(line), watcher))
+        });
+        Ok((headers, Body::from_stream(lines)).into_response())
+    }
+
+    /// The reply to a plain GET: the list, or 304 when `headers` say that the caller has it.
+    ///
+    /// # Errors
+    /// [`NotLoaded`] before the view has been loaded.
+    pub fn list(&self, headers: &HeaderMap) -> Result<Response, NotLoaded> {
+        let now = self.view.snapshot();
+        let epoch = now.epoch.as_ref().ok_or(NotLoaded)?;
+        let tag = etag::make(epoch, now.revision);
+        let mut reply = match &tag {
+            Some(tag) if etag::is_known(tag, headers) => StatusCode::NOT_MODIFIED.into_response(),
+            _ => {
+                let json = HeaderValue::from_static("application/json");
+                let list = self.lines.list(&now);
+                ([(header::CONTENT_TYPE, json)], Body::from(list)).into_response()
+            }
+        };
+        if let Some(tag) = tag {
+            reply.headers_mut().insert(header::ETAG, tag);
+        }
+        Ok(reply)
+    }
+
+    fn watcher(&self, from: Option<&Place>, stop: Stop) -> Result<Watcher<T>, NotLoaded> {
+        if !self.view.snapshot().is_loaded() {
+            return Err(NotLoaded);
+        }
+        let subscription = match from {
+            Some(place) => self.view.resume(&place.epoch, place.revision),
+            None => self.view.subscribe(),
+        };
+        Ok(Watcher {
+            lines: self.lines.clone(),
+            subscription,
+            stop,
+            bookmark_due: Instant::now(),
+        })
+    }
+}
+
+/// One reader's stream.
+struct Watcher<T: Wire> {
+    lines: Arc<Lines<T>>,
+    subscription: Subscription<T>,
+    stop: Stop,
+    bookmark_due: Instant,
+}
+
+impl<T: Wire> Watcher<T> {
+    /// The next line; `None` at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        let line = loop {
+            // Changes that the filter hides must not put off the bookmark for ever, but
+            // whatever there is to tell at the start is told before the first one.
+            let update = tokio::select! {
+                biased;
+                () = self.stop.wait() => return None,
+                update = self.subscription.next() => update?,
+                () = sleep_until(self.bookmark_due) => break self.bookmark()?,
+            };
+            let line = match update {
+                Update::Reset(now) => Some(self.lines.reset(&now)),
+                Update::Change(change) => self.lines.change(&change),
+            };
+            match line {
+                Some(line) => break line,
+                None if self.bookmark_due < Instant::now() => break self.bookmark()?,
+                None => {}
+            }
+        };
+        self.bookmark_due = Instant::now() + BOOKMARK_INTERVAL;
+        Some(line)
+    }
+
+    fn bookmark(&self) -> Option<Bytes> {
+        let revision = self.subscription.revision()?;
+        let event: Event<'_, (), ()> = Event::Bookmark { revision };
+        event.to_line().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! The one-command demos: the whole fabric on this machine, on loopback, for as long as it runs.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`helloworld`], [`bookinfo`] | one demo each, from start to end |
+//! | [`walk`] | the documented walk through bookinfo, with a verdict for each step |
+//! | [`fabric`] | which processes a demo is made of, and when they are ready |
+//! | [`processes`], [`child`] | starting them, noticing their end, ending them |
+//! | [`ports`] | finding free ports, and saying which is taken |
+//! | [`control`] | the controller's API and the sidecars' admin API, as far as needed |
+//! | [`load`], [`tally`] | making requests, and counting where they went |
+//! | [`screen`], [`table`] | showing it |
+//!
+//! The binary `demo` reads flags and calls one of the two demos.
+
+pub mod bookinfo;
+pub mod child;
+mod control;
+mod fabric;
+pub mod helloworld;
+mod load;
+mod ports;
+mod processes;
+mod screen;
+mod table;
+mod tally;
+mod walk;
+
+use std::io;
+use std::path::PathBuf;
+
+use a8_common::run::chain;
+use a8_common::task::Stop;
+
+use crate::rules::LoadError;
+use fabric::Fabric;
+use processes::Processes;
+
+pub use fabric::Options;
+
+/// Why a demo could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something else has a port that the demo shows to its user.
+    #[error(
+        "port {port} is in use, which the demo needs for the {what}: \
+         end what listens there, or set {variable} to another port"
+    )]
+    PortInUse {
+        /// The port.
+        port: u16,
+        /// What listens there.
+        what: &'static str,
+        /// The environment variable that chooses another.
+        variable: &'static str,
+    },
+    /// No port for something that needs any.
+    #[error("no free port above {above}")]
+    NoPort {
+        /// Where the search began.
+        above: u16,
+    },
+    /// A program is not where it should be.
+    #[error("{0} is not there; `make demo` builds all that is needed")]
+    NotBuilt(PathBuf),
+    /// A process could not be started, or its files not be written.
+    #[error("cannot start {name}")]
+    Start {
+        /// The process.
+        name: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A process ended by itself.
+    #[error("{name} ended: {how}{log}")]
+    Ended {
+        /// The process.
+        name: String,
+        /// Its exit status.
+        how: String,
+        /// The last lines of its log and where the whole is, as text.
+        log: String,
+    },
+    /// A process lives and does not get ready.
+    #[error("{name} is not ready after {seconds} s: {last}{log}")]
+    NotReady {
+        /// The process.
+        name: String,
+        /// How long was waited.
+        seconds: u64,
+        /// What it last answered.
+        last: String,
+        /// The last lines of its log and where the whole is, as text.
+        log: String,
+    },
+    /// The control plane did not do what it was asked.
+    #[error("{what} failed: {why}")]
+    Control {
+        /// What was asked.
+        what: String,
+        /// What came back.
+        why: String,
+    },
+    /// A rule file that came with the demo is broken.
+    #[error("bad rule file")]
+    Rules(#[from] LoadError),
+    /// The walk found something that is not as documented.
+    #[error("{failed} of {steps} steps failed")]
+    Walk {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        steps: usize,
+    },
+}
+
+/// Starts `instances` on a fabric, runs `demo` on it until that ends or `stop` fires, and ends
+/// everything. A failure is told to the user before it is returned.
+async fn run(
+    options: &Options,
+    instances: &[fabric::Instance],
+    stop: &Stop,
+    demo: impl AsyncFnOnce(Fabric) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut processes = Processes::new()?;
+    let whole = async {
+        let fabric = fabric::start(options, instances, &mut processes).await?;
+        tokio::select! {
+            ended = demo(fabric) => ended,
+            failure = processes.first_end() => Err(failure),
+        }
+    };
+    let outcome = stop.race(whole).await.unwrap_or(Ok(()));
+    if let Err(error) = &outcome {
+        eprintln!("\ndemo: {}", chain(error));
+    }
+    let logs_matter = matches!(outcome, Err(Error::Ended { .. } | Error::NotReady { .. }));
+    processes.end(logs_matter).await;
+    outcome
+}

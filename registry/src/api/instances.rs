@@ -1,0 +1,197 @@
+//! `/api/v1/instances`: registering, renewing, leaving, listing, watching.
+
+use std::sync::Arc;
+
+use a8_common::http::{BaseUrl, Caller, JsonBody, Reply};
+use a8_common::model::{Instance, InstanceId};
+use a8_common::task::Stop;
+use a8_common::watch::etag;
+use a8_common::watch::server::Outlet;
+use axum::extract::{Path, Query as Parameters};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::listing::{Cache, Entry, Query};
+use super::registration::{Granted, Registration};
+use super::reply::{self, ErrorBody};
+use crate::catalog::Catalog;
+
+/// Register an instance, or replace the one of the same service and endpoint
+#[utoipa::path(
+    post, path = "/api/v1/instances", tag = "instances", request_body = Registration,
+    responses(
+        (status = 201, body = Granted, headers(("Location" = String, description = "The instance's URL"))),
+        (status = 400, body = ErrorBody, description = "Names the member that is wrong"),
+        (status = 401, body = ErrorBody), (status = 413, body = ErrorBody), (status = 415, body = ErrorBody),
+        (status = 403, body = ErrorBody, description = "The namespace is full"),
+        (status = 503, body = ErrorBody, headers(("Retry-After" = u32)))
+    )
+)]
+pub(super) async fn register(
+    Caller(namespace): Caller,
+    Extension(catalog): Extension<Arc<Catalog>>,
+    BaseUrl(base): BaseUrl,
+    body: JsonBody,
+) -> Result<Response, Reply> {
+    let announcement = Registration::parse(&body)?;
+    let registered = catalog
+        .register(&namespace, announcement)
+        .await
+        .map_err(reply::register)?;
+    let granted = Granted::new(&registered, &base);
+    let location = HeaderValue::from_str(granted.location()).map_err(|_| Reply::internal())?;
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(granted),
+    )
+        .into_response())
+}
+
+/// List instances, or watch them
+///
+/// With `watch=true` the answer is a stream of newline-delimited JSON: a RESET line with the
+/// whole state (unless `epoch` and `revision` name a place that can be gone on from), then an
+/// UPSERT or REMOVE line for each transaction and a BOOKMARK line at least every 10 seconds.
+#[utoipa::path(
+    get, path = "/api/v1/instances", tag = "instances",
+    params(
+        ("service_name" = Option<String>, Query, min_length = 1, max_length = 64, description = "Only instances of this service"),
+        ("tags" = Option<String>, Query, description = "Only instances with all of these, comma separated"),
+        ("status" = Option<String>, Query, min_length = 1, max_length = 32, description = "Only instances of this status; ALL for every one. Without it, and without another filter, STARTING and OUT_OF_SERVICE are left out"),
+        ("fields" = Option<String>, Query, description = "Members to show, comma separated; id and endpoint always come"),
+        ("watch" = Option<bool>, Query, description = "Stream changes instead"),
+        ("epoch" = Option<String>, Query, description = "With watch: the epoch last told"),
+        ("revision" = Option<u64>, Query, description = "With watch: the revision last told")
+    ),
+    responses(
+        (status = 200, content((Instances = "application/json"), (String = "application/x-ndjson")), headers(("ETag" = String))),
+        (status = 304, description = "If-None-Match names the current state"),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 503, body = ErrorBody, headers(("Retry-After" = u32)))
+    )
+)]
+pub(super) async fn list(
+    Caller(namespace): Caller,
+    Extension(catalog): Extension<Arc<Catalog>>,
+    Extension(cache): Extension<Arc<Cache>>,
+    Extension(stop): Extension<Stop>,
+    Parameters(parameters): Parameters<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, Reply> {
+    let query = Query::parse(&parameters)?;
+    let room = catalog.room(&namespace).map_err(reply::not_loaded)?;
+    if query.watch {
+        let watched = if query.selection.is_default() {
+            room.unfiltered().watch(query.place.as_ref(), stop)
+        } else {
+            let outlet = Outlet::new(room.view(), query.selection.filter());
+            outlet.watch(query.place.as_ref(), stop)
+        };
+        return watched.map_err(reply::view_not_loaded);
+    }
+    let now = room.view().snapshot();
+    let tag = now
+        .epoch
+        .as_ref()
+        .and_then(|epoch| etag::make(epoch, now.revision));
+    let mut response = if tag
+        .as_ref()
+        .is_some_and(|tag| etag::is_known(tag, &headers))
+    {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let body = cache.body(query.selection, &room, &now);
+        let body = body.map_err(|e| Reply::internal().log(&e))?;
+        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    };
+    if let Some(tag) = tag {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// The instances of a namespace
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "describes what the listing writes")]
+pub(super) struct Instances {
+    instances: Vec<Instance>,
+}
+
+/// Show one instance
+#[utoipa::path(
+    get, path = "/api/v1/instances/{id}", tag = "instances",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, body = Instance), (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)
+    )
+)]
+pub(super) async fn show(
+    Caller(namespace): Caller,
+    Extension(catalog): Extension<Arc<Catalog>>,
+    Path(id): Path<String>,
+) -> Result<Response, Reply> {
+    let room = catalog.room(&namespace).map_err(reply::not_loaded)?;
+    let now = room.view().snapshot();
+    let found = now.items.get(id.as_str()).cloned();
+    let instance = found.ok_or_else(|| {
+        Reply::not_found(
+            "unknown_instance",
+            format!("instance {id} is not registered"),
+        )
+    })?;
+    Ok(Json(Entry::of(&room, instance)).into_response())
+}
+
+/// Take an instance away
+#[utoipa::path(
+    delete, path = "/api/v1/instances/{id}", tag = "instances",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "It is gone"), (status = 401, body = ErrorBody),
+        (status = 410, body = ErrorBody, description = "It was not there"), (status = 503, body = ErrorBody)
+    )
+)]
+pub(super) async fn deregister(
+    Caller(namespace): Caller,
+    Extension(catalog): Extension<Arc<Catalog>>,
+    Path(id): Path<String>,
+) -> Result<(), Reply> {
+    let id = known_form(id)?;
+    catalog
+        .deregister(&namespace, &id)
+        .await
+        .map_err(reply::renew)
+}
+
+/// Send a heartbeat: the instance lives for another time to live
+#[utoipa::path(
+    put, path = "/api/v1/instances/{id}/heartbeat", tag = "instances",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "Its time to live begins anew"), (status = 401, body = ErrorBody),
+        (status = 410, body = ErrorBody, description = "It is not there: register again"), (status = 503, body = ErrorBody)
+    )
+)]
+pub(super) async fn renew(
+    Caller(namespace): Caller,
+    Extension(catalog): Extension<Arc<Catalog>>,
+    Path(id): Path<String>,
+) -> Result<(), Reply> {
+    let id = known_form(id)?;
+    catalog.renew(&namespace, &id).await.map_err(reply::renew)
+}
+
+/// What cannot be an id is not registered either.
+fn known_form(id: String) -> Result<InstanceId, Reply> {
+    let gone = |_| {
+        Reply::new(
+            StatusCode::GONE,
+            "unknown_instance",
+            format!("instance {id} is not registered"),
+        )
+    };
+    InstanceId::new(&id).map_err(gone)
+}

@@ -1,0 +1,101 @@
+//! Where the sidecar speaks of itself: health, metrics, and what it routes by and why.
+
+mod clusters;
+mod explain;
+mod gauges;
+mod log;
+mod routes;
+mod status;
+
+use std::sync::Arc;
+
+use a8_common::http::{Reply, Server};
+use a8_common::model::Identity;
+use a8_common::rule::Rule;
+use a8_common::source::Feed;
+use a8_common::task::Stop;
+use a8_common::{model::Instance, telemetry};
+use arc_swap::ArcSwap;
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::proxy::Routes;
+use crate::register::Standing;
+use crate::state::Status;
+
+pub use gauges::Gauges;
+
+/// What the admin port shows. Parts that the sidecar does not have are absent.
+#[derive(Clone)]
+pub struct Sidecar {
+    /// Who the sidecar is.
+    pub identity: Identity,
+    /// The configuration, without secrets.
+    pub config: Arc<Value>,
+    /// The way out.
+    pub proxy: Option<Proxy>,
+    /// The registration.
+    pub registration: Option<watch::Receiver<Standing>>,
+    /// The log's level.
+    pub log: telemetry::Control,
+    /// Fires when the sidecar is to take its service away.
+    pub drain: Stop,
+}
+
+/// The state that the way out routes by.
+#[derive(Clone)]
+pub struct Proxy {
+    /// What requests are decided by.
+    pub routes: Arc<ArcSwap<Routes>>,
+    /// How far the sources have been taken in.
+    pub status: watch::Receiver<Status>,
+    /// The source of instances.
+    pub instances: Feed<Instance>,
+    /// The source of rules.
+    pub rules: Feed<Rule>,
+}
+
+/// The routes of the admin port, within the stack that all our servers have.
+pub fn router(sidecar: Sidecar, server: Server) -> Router {
+    let own = Router::new()
+        .route("/config", get(config))
+        .route("/routes", get(routes::show))
+        .route("/clusters", get(clusters::show))
+        .route("/state", get(status::show))
+        .route("/explain", get(explain::show))
+        .route("/loglevel", get(log::show).put(log::change))
+        .route("/drain", post(drain))
+        .with_state(sidecar);
+    server.router(own)
+}
+
+/// How an error reply looks.
+pub fn shape(reply: &Reply) -> Value {
+    json!({"error": reply.code(), "description": reply.text()})
+}
+
+async fn config(State(sidecar): State<Sidecar>) -> Json<Value> {
+    Json(Value::clone(&sidecar.config))
+}
+
+/// Takes the service away from the registry and fails readiness; requests are served on
+/// until the process is told to stop.
+async fn drain(State(sidecar): State<Sidecar>) -> (StatusCode, Json<Value>) {
+    sidecar.drain.fire();
+    (StatusCode::ACCEPTED, Json(json!({"draining": true})))
+}
+
+impl Sidecar {
+    fn proxy(&self) -> Result<&Proxy, Reply> {
+        self.proxy
+            .as_ref()
+            .ok_or_else(|| Reply::not_found("no_proxy", "this sidecar does not route"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

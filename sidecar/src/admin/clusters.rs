@@ -1,0 +1,76 @@
+//! `/clusters`: every backend with its instances, their connections and requests in flight.
+
+use a8_common::http::Reply;
+use a8_common::model::{InstanceId, RuleId, ServiceName, Tags};
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::Sidecar;
+use crate::proxy::{Backend, Routes};
+
+#[derive(Serialize)]
+pub(super) struct Report {
+    clusters: Vec<Cluster>,
+}
+
+#[derive(Serialize)]
+struct Cluster {
+    /// The service that is asked for.
+    destination: ServiceName,
+    /// The rule; `null` is the default route.
+    rule: Option<RuleId>,
+    /// The service whose instances are meant.
+    service: ServiceName,
+    tags: Tags,
+    balance: a8_common::rule::Balance,
+    instances: Vec<Instance>,
+    /// Instances whose endpoint is of a kind that is not spoken.
+    unusable: usize,
+}
+
+#[derive(Serialize)]
+struct Instance {
+    id: InstanceId,
+    address: String,
+    /// Open connections of all workers.
+    connections: u32,
+    /// Requests of all workers.
+    in_flight: u32,
+}
+
+pub(super) async fn show(State(sidecar): State<Sidecar>) -> Result<Json<Report>, Reply> {
+    Ok(Json(report(&sidecar.proxy()?.routes.load())))
+}
+
+fn report(routes: &Routes) -> Report {
+    let defaults = routes.services.values();
+    let of_rules = routes.table.backends().map(|(_, _, backend)| backend);
+    let mut clusters: Vec<_> = defaults.chain(of_rules).map(|b| cluster(b)).collect();
+    let order = |c: &Cluster| (c.destination.clone(), c.rule.clone(), c.tags.clone());
+    clusters.sort_by_cached_key(order);
+    Report { clusters }
+}
+
+fn cluster(backend: &Backend) -> Cluster {
+    let members = backend.members();
+    let key = backend.key.clone();
+    Cluster {
+        destination: key.destination,
+        rule: key.rule,
+        service: key.service,
+        tags: key.tags,
+        balance: key.balance,
+        unusable: members.unusable,
+        instances: members
+            .usable
+            .iter()
+            .map(|upstream| Instance {
+                id: upstream.id.clone(),
+                address: upstream.label.to_string(),
+                connections: upstream.open(),
+                in_flight: upstream.in_flight(),
+            })
+            .collect(),
+    }
+}

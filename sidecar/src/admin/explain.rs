@@ -1,0 +1,123 @@
+//! `/explain`: what the proxy would do with a request, by the proxy's own table, and why.
+
+use a8_common::http::Reply;
+use a8_common::model::Identity;
+use a8_common::rule::{Explanation, Request};
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+
+use super::Sidecar;
+use crate::proxy::Routes;
+
+/// The request that is asked about.
+#[derive(Debug)]
+struct Question {
+    from: Identity,
+    to: Option<String>,
+    path: String,
+    headers: HeaderMap,
+}
+
+#[derive(Serialize)]
+pub(super) struct Answer {
+    from: String,
+    #[serde(flatten)]
+    explanation: Explanation,
+    /// Whether there is such a service.
+    known: bool,
+    /// The instances that the request could go to.
+    instances: Vec<String>,
+}
+
+pub(super) async fn show(
+    State(sidecar): State<Sidecar>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Answer>, Reply> {
+    let routes = sidecar.proxy()?.routes.load_full();
+    let question = Question::read(&sidecar.identity, query.as_deref().unwrap_or_default())?;
+    answer(&routes, &question).map(Json)
+}
+
+fn answer(routes: &Routes, question: &Question) -> Result<Answer, Reply> {
+    let request = Request {
+        caller: &question.from,
+        service: question.to.as_deref(),
+        target: &question.path,
+        headers: &question.headers,
+    };
+    let explanation = routes
+        .table
+        .explain(&request, &mut fastrand::Rng::new())
+        .map_err(|e| Reply::bad_request("refused", e.to_string()))?;
+    let default = routes.services.get(explanation.destination.as_str());
+    let drawn = explanation.backends.iter().find(|b| b.drawn);
+    let backend = match (&explanation.rule, drawn) {
+        (Some(id), Some(drawn)) => routes
+            .table
+            .backends()
+            .find(|(rule, backend, _)| {
+                rule.id() == id
+                    && backend.tags == drawn.tags
+                    && backend.service(rule.destination()).as_str() == drawn.name
+            })
+            .map(|(_, _, attachment)| attachment),
+        _ => default,
+    };
+    let instances = backend.map(|backend| {
+        let members = backend.members();
+        members.usable.iter().map(|u| u.label.to_string()).collect()
+    });
+    Ok(Answer {
+        from: question.from.to_string(),
+        known: default.is_some(),
+        instances: instances.unwrap_or_default(),
+        explanation,
+    })
+}
+
+impl Question {
+    /// `from=name:tag,tag` (the sidecar's own identity when absent), `to=service` (when
+    /// absent the path names it), `path=/…`, and any number of `header=Name:value`.
+    fn read(own: &Identity, query: &str) -> Result<Self, Reply> {
+        let mut question = Self {
+            from: own.clone(),
+            to: None,
+            path: "/".into(),
+            headers: HeaderMap::new(),
+        };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = value.replace('+', " ");
+            let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();
+            match name {
+                "from" => {
+                    question.from = value.parse().map_err(|e| bad(name, &value, &e))?;
+                }
+                "to" => question.to = Some(value),
+                "path" => question.path = value,
+                "header" => {
+                    let (field, text) = value.split_once(':').unwrap_or((&value, ""));
+                    let field: HeaderName =
+                        field.trim().parse().map_err(|e| bad(name, &value, &e))?;
+                    let text =
+                        HeaderValue::from_str(text.trim()).map_err(|e| bad(name, &value, &e))?;
+                    question.headers.append(field, text);
+                }
+                _ => {
+                    return Err(Reply::bad_request(
+                        "bad_query",
+                        format!("{name:?} is not one of from, to, path, header"),
+                    ));
+                }
+            }
+        }
+        Ok(question)
+    }
+}
+
+fn bad(name: &str, value: &str, why: &dyn std::fmt::Display) -> Reply {
+    Reply::bad_request("bad_query", format!("{name}={value}: {why}"))
+}

@@ -1,0 +1,80 @@
+//! How fresh the state is, as metrics.
+
+use std::time::SystemTime;
+
+use a8_common::source::Link;
+use prometheus::core::{Collector, Desc};
+use prometheus::{GaugeVec, Opts, proto};
+use tokio::sync::watch;
+
+use super::Proxy;
+use super::status::seconds_since;
+use crate::state::Applied;
+
+/// Revision, age and connection of each source, read when somebody asks.
+pub struct Gauges {
+    proxy: Proxy,
+    revision: GaugeVec,
+    age: GaugeVec,
+    connected: GaugeVec,
+}
+
+impl Gauges {
+    /// The gauges of `proxy`.
+    ///
+    /// # Errors
+    /// Only if the names were wrong.
+    pub fn new(proxy: Proxy) -> Result<Self, prometheus::Error> {
+        let gauge = |name, help| GaugeVec::new(Opts::new(name, help), &["kind"]);
+        Ok(Self {
+            proxy,
+            revision: gauge(
+                "a8_config_revision",
+                "The newest change that requests are routed by",
+            )?,
+            age: gauge(
+                "a8_config_age_seconds",
+                "Seconds since the source was last heard of",
+            )?,
+            connected: gauge(
+                "a8_control_plane_connected",
+                "1 when the source is answering",
+            )?,
+        })
+    }
+
+    fn set(&self, kind: &str, applied: &Applied, link: &watch::Receiver<Link>) {
+        let (connected, heard): (bool, Option<SystemTime>) = {
+            let link = link.borrow();
+            (link.connected, link.last_contact.or(applied.at))
+        };
+        self.revision
+            .with_label_values(&[kind])
+            .set(applied.revision.0 as f64);
+        if let Some(age) = heard.and_then(seconds_since) {
+            self.age.with_label_values(&[kind]).set(age);
+        }
+        self.connected
+            .with_label_values(&[kind])
+            .set(f64::from(u8::from(connected)));
+    }
+}
+
+impl Collector for Gauges {
+    fn desc(&self) -> Vec<&Desc> {
+        [&self.revision, &self.age, &self.connected]
+            .into_iter()
+            .flat_map(Collector::desc)
+            .collect()
+    }
+
+    fn collect(&self) -> Vec<proto::MetricFamily> {
+        let status = self.proxy.status.borrow().clone();
+        self.set("instances", &status.instances, &self.proxy.instances.link);
+        self.set("rules", &status.rules, &self.proxy.rules.link);
+        [&self.revision, &self.age, &self.connected]
+            .into_iter()
+            .flat_map(Collector::collect)
+            .collect()
+    }
+}

@@ -1,0 +1,210 @@
+use std::net::SocketAddr;
+
+use a8_common::http::{Health, Https, Limits, Metrics, Server};
+use a8_common::task::Tasks;
+use a8_common::{auth, telemetry};
+use prometheus::Registry;
+
+use super::*;
+use crate::proxy::AccessLog;
+use crate::testkit::{Fabric, Origin, instance, raw, request};
+
+/// The admin port of a sidecar that routes by `fabric`.
+async fn admin(fabric: &Fabric) -> (SocketAddr, Sidecar, Tasks) {
+    let proxy = Proxy {
+        routes: fabric.routes.clone(),
+        status: fabric.status.clone(),
+        instances: fabric.feeds.0.clone(),
+        rules: fabric.feeds.1.clone(),
+    };
+    let sidecar = Sidecar {
+        identity: "web:v1".parse().unwrap(),
+        config: Arc::new(json!({"registry": {"token": "***"}})),
+        proxy: Some(proxy.clone()),
+        registration: None,
+        log: telemetry::init(&telemetry::Config::default()),
+        drain: Stop::new(),
+    };
+    let metrics = Metrics::new(Registry::new()).unwrap();
+    let registry = metrics.registry();
+    registry
+        .register(Box::new(crate::proxy::Export(fabric.metrics.clone())))
+        .unwrap();
+    registry
+        .register(Box::new(Gauges::new(proxy).unwrap()))
+        .unwrap();
+    let server = Server {
+        limits: Limits::default(),
+        auth: auth::Authenticator::none(),
+        https: Https::default(),
+        shape,
+        metrics,
+        health: Health::new(),
+        stop: sidecar.drain.clone(),
+    };
+    let router = router(sidecar.clone(), server);
+    let listener = a8_common::http::listen(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .await
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    let tasks = Tasks::new(Stop::new());
+    let stop = tasks.stop().clone();
+    tasks.spawn("admin", async move {
+        let grace = std::time::Duration::ZERO;
+        a8_common::http::serve(listener, router, &Limits::default(), stop, grace).await;
+    });
+    (address, sidecar, tasks)
+}
+
+async fn get(to: SocketAddr, path: &str) -> Value {
+    let reply = request(to, &format!("GET {path}"), &[]).await;
+    assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+    reply.json()
+}
+
+const RULES: &str = "[{id: jason, priority: 2, destination: s, match: {headers: {Cookie: '.*jason.*'}}, \
+      route: {backends: [{tags: [v2]}]}}, \
+     {id: base, destination: s, route: {backends: [{tags: [v1]}]}}, \
+     {id: slow, destination: s, actions: [{action: delay, duration: 0.001, tags: [v2]}]}]";
+
+#[tokio::test]
+async fn it_tells_what_is_routed_where() {
+    let (v1, v2) = (Origin::echo("v1").await, Origin::echo("v2").await);
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &v1.value())).await;
+    fabric.put(instance("s", "v2", &v2.value())).await;
+    fabric.rules(RULES).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    request(proxy.address(), "GET /s/", &[]).await;
+    let (to, _, _tasks) = admin(&fabric).await;
+
+    let routes = get(to, "/routes").await;
+    let s = &routes["services"]["s"];
+    assert_eq!(s["default_instances"], 2);
+    let ids: Vec<_> = s["routing"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| &r["id"])
+        .collect();
+    assert_eq!(ids, ["jason", "base"]);
+    assert_eq!(s["actions"][0]["id"], "slow");
+
+    let clusters = get(to, "/clusters").await;
+    let list = clusters["clusters"].as_array().unwrap();
+    let base = list.iter().find(|c| c["rule"] == "base").unwrap();
+    assert_eq!(base["instances"][0]["address"], v1.value());
+    assert_eq!(base["instances"][0]["connections"], 1);
+    assert_eq!(base["instances"][0]["in_flight"], 0);
+    assert_eq!(list.len(), 3, "the default route and one for each backend");
+
+    let state = get(to, "/state").await;
+    let revision = fabric.status.borrow().rules.revision;
+    assert_eq!(state["rules"]["revision"], json!(revision));
+    assert_eq!(
+        (&state["instances"]["items"], &state["routing"]),
+        (&json!(2), &json!(true))
+    );
+    assert_eq!(get(to, "/config").await["registry"]["token"], "***");
+
+    let metrics = request(to, "GET /metrics", &[]).await.body;
+    for line in [
+        r#"a8_requests_total{source="web",destination="s",backend="s:v1",code_class="2xx",rule="base"} 1"#,
+        r#"a8_upstream_connections{destination="s"} 1"#,
+        r#"a8_config_revision{kind="rules"}"#,
+        r#"a8_control_plane_connected{kind="instances"} 0"#,
+        "process_resident_memory_bytes",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+#[tokio::test]
+async fn what_it_explains_is_what_the_proxy_does() {
+    let (v1, v2) = (Origin::echo("v1").await, Origin::echo("v2").await);
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &v1.value())).await;
+    fabric.put(instance("s", "v2", &v2.value())).await;
+    fabric.put(instance("t", "", &v1.value())).await;
+    fabric.rules(RULES).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let (to, _, _tasks) = admin(&fabric).await;
+    for (cookie, path, rule, actions) in [
+        ("user=jason", "/s/a", json!("jason"), true),
+        ("user=shriram", "/s/a", json!("base"), false),
+        ("", "/t/b?c=d", Value::Null, false),
+    ] {
+        let question = format!(
+            "/explain?path={}&header=Cookie:{cookie}",
+            path.replace('?', "%3F")
+        );
+        let told = get(to, &question).await;
+        assert_eq!(
+            told.get("rule").cloned().unwrap_or_default(),
+            rule,
+            "{told}"
+        );
+        let reply = request(
+            proxy.address(),
+            &format!("GET {path}"),
+            &[("Cookie", cookie)],
+        )
+        .await;
+        let target = told["target"].as_str().unwrap();
+        assert!(
+            reply.body.contains(&format!("GET {target}\n")),
+            "{target}: {}",
+            reply.body
+        );
+        let went_to = if reply.body.starts_with("v1") {
+            &v1
+        } else {
+            &v2
+        };
+        assert_eq!(told["instances"], json!([went_to.value()]));
+        let done = told["actions"][0]["actions"][0]["done"]
+            .as_bool()
+            .unwrap_or_default();
+        assert_eq!(done, actions, "{told}");
+    }
+    let elsewhere = get(to, "/explain?to=nobody&from=other:v9&path=/x").await;
+    assert_eq!(
+        (&elsewhere["known"], &elsewhere["from"]),
+        (&json!(false), &json!("other:v9"))
+    );
+    for wrong in [
+        "/explain?to=s&path=/..",
+        "/explain?form=a",
+        "/explain?from=",
+        "/explain?header=a%20b:c",
+    ] {
+        let reply = request(to, &format!("GET {wrong}"), &[]).await;
+        assert_eq!(reply.status, 400, "{wrong}: {}", reply.body);
+        assert!(reply.json()["description"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn draining_fails_readiness_and_the_level_can_be_changed() {
+    let fabric = Fabric::new().await;
+    let (to, sidecar, _tasks) = admin(&fabric).await;
+    assert_eq!(request(to, "GET /ready", &[]).await.status, 200);
+    assert_eq!(
+        request(to, "POST /drain", &[("Content-Length", "0")])
+            .await
+            .status,
+        202
+    );
+    assert!(sidecar.drain.fired());
+    assert_eq!(request(to, "GET /ready", &[]).await.status, 503);
+    assert_eq!(request(to, "GET /health", &[]).await.status, 200);
+    let put = async |body: &str| {
+        let text = format!(
+            "PUT /loglevel HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        raw(to, &text).await.unwrap().status
+    };
+    assert_eq!(put("loud").await, 400);
+    assert_eq!(put("{\"level\": 1}").await, 400);
+}

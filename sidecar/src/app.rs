@@ -1,0 +1,216 @@
+//! From a configuration to a running sidecar, and to its orderly end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use a8_common::http::{self, Health, Https, Limits, ListenError, Metrics, Server};
+use a8_common::model::Identity;
+use a8_common::peer::{self, Peer};
+use a8_common::registration::amalgam8::Client;
+use a8_common::source::{self, amalgam8, filesystem};
+use a8_common::task::{Stop, Tasks};
+use a8_common::{auth, telemetry};
+use arc_swap::ArcSwap;
+use prometheus::Registry;
+use tracing::{Instrument, info, info_span, warn};
+
+use crate::config::{self, Config};
+use crate::register::{Place, Registrar};
+use crate::state::{Owner, Patience};
+use crate::{admin, proxy};
+
+/// How long background work may take to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why the sidecar cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The admin port.
+    #[error(transparent)]
+    Admin(#[from] ListenError),
+    /// A client of the registry or the controller.
+    #[error(transparent)]
+    Peer(#[from] peer::OpenError),
+    /// The proxy.
+    #[error(transparent)]
+    Proxy(#[from] proxy::StartError),
+    /// The metrics.
+    #[error("cannot set up metrics")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Runs a sidecar until `stop` fires, then ends it in order: readiness fails and the service
+/// is deregistered; requests are served on for a grace; nothing more is accepted; requests
+/// in flight end.
+///
+/// # Errors
+/// [`StartError`] when something that was asked for cannot be had.
+pub async fn serve(config: Config, log: telemetry::Control, stop: Stop) -> Result<(), StartError> {
+    for remark in &config.remarks {
+        warn!("{remark}");
+    }
+    let health = Health::new();
+    let registry = Metrics::new(Registry::new())?;
+    let admin_listener = http::listen(config.admin).await?;
+    let tasks = Tasks::new(Stop::new());
+    // Fires when the service is to be taken away: at the end, or when an operator says so.
+    let drain = stop.child();
+
+    let registrar = config
+        .register
+        .as_ref()
+        .map(|register| open_registrar(register, &config.identity))
+        .transpose()?;
+    let data_plane = match &config.proxy {
+        Some(settings) => Some(start_proxy(
+            settings,
+            &config.identity,
+            &tasks,
+            &health,
+            registry.registry(),
+        )?),
+        None => None,
+    };
+    let registration = Tasks::new(drain.clone());
+    let standing = registrar.map(|(registrar, standing)| {
+        registration.spawn("register", registrar.run(drain.clone()));
+        standing
+    });
+    let deregisters = standing.is_some();
+
+    let server = Server {
+        limits: Limits::default(),
+        auth: auth::Authenticator::none(),
+        https: Https::default(),
+        shape: admin::shape,
+        metrics: registry,
+        health: health.clone(),
+        stop: drain.clone(),
+    };
+    let router = admin::router(
+        admin::Sidecar {
+            identity: config.identity.clone(),
+            config: Arc::new(config.shown.clone()),
+            proxy: data_plane.as_ref().map(|(_, shown)| shown.clone()),
+            registration: standing,
+            log,
+            drain: drain.clone(),
+        },
+        server,
+    );
+    let admin_tasks = Tasks::new(Stop::new());
+    let admin_stop = admin_tasks.stop().clone();
+    admin_tasks.spawn(
+        "admin",
+        async move {
+            http::serve(
+                admin_listener,
+                router,
+                &Limits::default(),
+                admin_stop,
+                GRACE,
+            )
+            .await;
+        }
+        .instrument(info_span!("listener", listener = "admin")),
+    );
+
+    stop.wait().await;
+    registration.finish(GRACE * 2).await;
+    if let Some((proxy, _)) = data_plane {
+        if deregisters {
+            tokio::time::sleep(config.deregister_grace).await;
+        }
+        info!("draining");
+        proxy.drain(config.drain_timeout).await;
+    }
+    tasks.finish(GRACE).await;
+    admin_tasks.finish(GRACE).await;
+    Ok(())
+}
+
+type Reporting = (
+    Registrar,
+    tokio::sync::watch::Receiver<crate::register::Standing>,
+);
+
+fn open_registrar(
+    register: &config::Register,
+    identity: &Identity,
+) -> Result<Reporting, StartError> {
+    let registries = register.registry.urls.iter().filter_map(|url| {
+        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+        Some((host, url.port_or_known_default()?))
+    });
+    let place = Place {
+        host: register.host.clone(),
+        port: register.port,
+        kind: register.kind,
+        registries: registries.collect(),
+    };
+    let client = Arc::new(Client::new(Peer::open(&register.registry)?));
+    Ok(Registrar::new(client, identity.clone(), place))
+}
+
+fn start_proxy(
+    settings: &config::Proxy,
+    identity: &Identity,
+    tasks: &Tasks,
+    health: &Health,
+    registry: &Registry,
+) -> Result<(proxy::Proxy, admin::Proxy), StartError> {
+    let instances = match &settings.instances {
+        config::Source::Amalgam8 { server, poll } => {
+            amalgam8::instances(Peer::open(server)?, *poll)
+        }
+        config::Source::Filesystem(path) => filesystem::instances(path.clone()),
+    };
+    let rules = match &settings.rules {
+        config::Source::Amalgam8 { server, poll } => amalgam8::rules(Peer::open(server)?, *poll),
+        config::Source::Filesystem(path) => filesystem::rules(path.clone()),
+    };
+    let routes = Arc::new(ArcSwap::default());
+    let metrics = Arc::new(proxy::Metrics::new(identity.service.as_str()));
+    let proxy = proxy::start(
+        proxy::Config {
+            listen: settings.listen,
+            workers: settings.workers,
+            access_log: settings.access_log.clone(),
+            caller: identity.clone(),
+            domain: settings.domain.clone(),
+        },
+        routes.clone(),
+        metrics.clone(),
+    )?;
+    let address = proxy.address();
+    info!(listener = "proxy", %address, workers = settings.workers, "listening");
+
+    let instances = source::start("instances", instances, tasks);
+    let rules = source::start("rules", rules, tasks);
+    let (owner, status) = Owner::new(
+        &instances,
+        &rules,
+        routes.clone(),
+        metrics.clone(),
+        Patience::default(),
+    );
+    tasks.spawn("state", owner.run(tasks.stop().clone()));
+    let routing = health.condition("routing");
+    let mut begun = status.clone();
+    let stop = tasks.stop().clone();
+    tasks.spawn("ready", async move {
+        if let Some(Ok(_)) = stop.race(begun.wait_for(|s| s.routing)).await {
+            info!("routing");
+            routing.good();
+        }
+    });
+    let shown = admin::Proxy {
+        routes,
+        status,
+        instances,
+        rules,
+    };
+    registry.register(Box::new(proxy::Export(metrics)))?;
+    registry.register(Box::new(admin::Gauges::new(shown.clone())?))?;
+    Ok((proxy, shown))
+}

@@ -1,0 +1,280 @@
+//! The settings of `a8sidecar`, under the original's names, and what becomes of them.
+//!
+//! The table is complete: settings whose function is not built yet are read and checked, and
+//! refused where the operator would otherwise believe that they work.
+
+mod absent;
+mod table;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use a8_common::config::Settings;
+use a8_common::model::{EndpointType, Identity, ServiceName, Tags};
+use a8_common::{peer, telemetry};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::proxy::{AccessLog, Listen};
+
+pub use table::COMPONENT;
+
+/// Who the sidecar is when nobody says.
+const NOBODY: &str = "unknown";
+
+/// What the sidecar is to do.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The log.
+    pub log: telemetry::Config,
+    /// The service beside the sidecar.
+    pub identity: Identity,
+    /// Its registration, if it is to be registered.
+    pub register: Option<Register>,
+    /// Its way out, if it is to have one.
+    pub proxy: Option<Proxy>,
+    /// Where the sidecar speaks of itself.
+    pub admin: SocketAddr,
+    /// How long the proxy serves on after it has deregistered.
+    pub deregister_grace: Duration,
+    /// How long requests in flight may go on once the sidecar stops.
+    pub drain_timeout: Duration,
+    /// Everything as it was settled, without secrets.
+    pub shown: Value,
+    /// What is to be said of the configuration once there is a log.
+    pub remarks: Vec<&'static str>,
+}
+
+/// What is registered, and where.
+#[derive(Debug, Clone)]
+pub struct Register {
+    /// The host; the sidecar's own address when absent.
+    pub host: Option<String>,
+    /// The port.
+    pub port: u16,
+    /// How the service is spoken to.
+    pub kind: EndpointType,
+    /// The registry.
+    pub registry: peer::Config,
+}
+
+/// The way out.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Where the application finds it.
+    pub listen: Listen,
+    /// How many threads serve.
+    pub workers: usize,
+    /// Where requests are logged.
+    pub access_log: AccessLog,
+    /// The domain below which services have host names.
+    pub domain: Box<str>,
+    /// Where instances are learnt of.
+    pub instances: Source,
+    /// Where rules are learnt of.
+    pub rules: Source,
+}
+
+/// Where something is learnt of.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A server of ours, or of the original's.
+    Amalgam8 {
+        /// The server.
+        server: peer::Config,
+        /// How often it is asked where it cannot be watched.
+        poll: Duration,
+    },
+    /// A file.
+    Filesystem(PathBuf),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Service {
+    name: ServiceName,
+    #[serde(default)]
+    tags: Tags,
+}
+
+impl Config {
+    /// Reads the [table](COMPONENT).
+    pub fn read(settings: &Settings) -> Self {
+        let (register, proxy) = (settings.flag("register"), settings.flag("proxy"));
+        if !register && !proxy && settings.problems().is_empty() {
+            settings.refuse(
+                "proxy",
+                "is off, and so is register: there is nothing to do",
+            );
+        }
+        let mut remarks = absent::refuse(settings);
+        let identity = identity(settings);
+        if identity.is_none() {
+            if register {
+                settings.refuse("service", "is needed to register");
+            } else {
+                remarks.push("no service is named: rules cannot match this caller");
+            }
+        }
+        Self {
+            log: telemetry::Config::read(settings),
+            identity: identity.unwrap_or_else(nobody),
+            register: register.then(|| read_register(settings)).flatten(),
+            proxy: proxy.then(|| read_proxy(settings)).flatten(),
+            admin: SocketAddr::new(
+                settings
+                    .parsed("admin_host")
+                    .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                settings.port("admin_port").unwrap_or_default(),
+            ),
+            deregister_grace: settings.duration("deregister_grace"),
+            drain_timeout: settings.duration("drain_timeout"),
+            shown: settings.to_json(),
+            remarks,
+        }
+    }
+}
+
+fn nobody() -> Identity {
+    Identity {
+        service: ServiceName::new(NOBODY).expect("the word is a name"),
+        tags: Tags::default(),
+    }
+}
+
+/// `name:tag,tag` as one text, or a table of both.
+fn identity(settings: &Settings) -> Option<Identity> {
+    match settings.section("service")? {
+        Value::Null => None,
+        Value::String(text) => text
+            .parse()
+            .map_err(|e| settings.refuse("service", format!("{text:?}: {e}")))
+            .ok(),
+        _ => {
+            let Service { name, tags } = settings.section("service")?;
+            Some(Identity {
+                service: name,
+                tags,
+            })
+        }
+    }
+}
+
+fn read_register(settings: &Settings) -> Option<Register> {
+    let port = settings.port("endpoint_port");
+    if port.is_none() && settings.problems().is_empty() {
+        settings.refuse("endpoint_port", "is needed to register");
+    }
+    if settings.text("discovery_adapter").as_deref() == Some("filesystem")
+        && settings.urls("registry_url").is_empty()
+    {
+        settings.refuse("registry_url", "is needed to register");
+    }
+    Some(Register {
+        host: settings.text("endpoint_host"),
+        port: port?,
+        kind: settings.parsed("endpoint_type")?,
+        registry: server(
+            settings,
+            ["registry_url", "registry_token", "registry_ca_cert_file"],
+        )?,
+    })
+}
+
+fn read_proxy(settings: &Settings) -> Option<Proxy> {
+    let port = settings.port("http_listener_port")?;
+    let listen = match settings.parsed("http_listener_host") {
+        Some(address) => Listen::At(SocketAddr::new(address, port)),
+        None => Listen::Any(port),
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let instances = match settings.text("discovery_adapter").as_deref() {
+        Some("filesystem") => file(settings, "discovery_path"),
+        _ => amalgam8(
+            settings,
+            ["registry_url", "registry_token", "registry_ca_cert_file"],
+            "registry_poll",
+        ),
+    };
+    let rules = match settings.text("rules_adapter").as_deref() {
+        Some("filesystem") => file(settings, "rules_path"),
+        _ => amalgam8(
+            settings,
+            [
+                "controller_url",
+                "controller_token",
+                "controller_ca_cert_file",
+            ],
+            "controller_poll",
+        ),
+    };
+    Some(Proxy {
+        listen,
+        workers: settings
+            .count("worker_threads")
+            .filter(|n| *n > 0)
+            .unwrap_or(cores),
+        access_log: access_log(
+            settings.text("access_log").as_deref(),
+            settings.text("logging_dir").as_deref(),
+        ),
+        domain: settings.text("dns_domain").unwrap_or_default().into(),
+        instances: instances?,
+        rules: rules?,
+    })
+}
+
+fn file(settings: &Settings, path: &str) -> Option<Source> {
+    match settings.text(path) {
+        Some(path) => Some(Source::Filesystem(path.into())),
+        None => {
+            settings.refuse(path, "is needed by the adapter filesystem");
+            None
+        }
+    }
+}
+
+fn amalgam8(settings: &Settings, names: [&str; 3], poll: &str) -> Option<Source> {
+    Some(Source::Amalgam8 {
+        server: server(settings, names)?,
+        poll: settings.duration(poll),
+    })
+}
+
+fn server(settings: &Settings, [url, token, ca_cert_file]: [&str; 3]) -> Option<peer::Config> {
+    let urls = settings.urls(url);
+    if urls.is_empty() {
+        if !settings.is_set(url) {
+            settings.refuse(url, "is needed by the adapter amalgam8");
+        }
+        return None;
+    }
+    let list: Vec<_> = urls.iter().map(|url| url.as_str()).collect();
+    let urls = peer::parse_urls(&list.join(","))
+        .map_err(|e| settings.refuse(url, e.to_string()))
+        .ok()?;
+    let authorization = settings
+        .secret(token)
+        .map(|secret| peer::bearer(&secret).map_err(|e| settings.refuse(token, e.to_string())));
+    Some(peer::Config {
+        urls,
+        authorization: authorization.and_then(Result::ok),
+        ca_cert_file: settings.text(ca_cert_file).map(Into::into),
+    })
+}
+
+/// `stdout`, `off`, or a file; one without a folder is put into the logging folder. A
+/// logging folder alone asks for a file in it.
+fn access_log(target: Option<&str>, folder: Option<&str>) -> AccessLog {
+    match (target, folder) {
+        (Some("off"), _) => AccessLog::Off,
+        (Some("stdout"), _) | (None, None) => AccessLog::Stdout,
+        (Some(path), Some(folder)) => AccessLog::File(Path::new(folder).join(path)),
+        (Some(path), None) => AccessLog::File(path.into()),
+        (None, Some(folder)) => AccessLog::File(Path::new(folder).join("a8_access.log")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

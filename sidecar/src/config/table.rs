@@ -1,0 +1,286 @@
+//! All settings, with their places, defaults and meanings.
+
+use std::time::Duration;
+
+use a8_common::config::{Component, Group, Kind, Setting};
+use a8_common::telemetry;
+
+/// `a8sidecar` and its settings.
+pub const COMPONENT: Component = Component {
+    name: "a8sidecar",
+    about: "Registers a service and routes its calls",
+    version: env!("CARGO_PKG_VERSION"),
+    groups: &[
+        &SERVICE,
+        &PARTS,
+        &REGISTRY,
+        &CONTROLLER,
+        &KUBERNETES,
+        &PROXY,
+        &ENDING,
+        &telemetry::SETTINGS,
+    ],
+    trailing: Some("A command to supervise"),
+};
+
+/// Short enough to be of use, long enough not to flood a server.
+const POLL: Kind = Kind::Duration {
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(3600),
+};
+
+const PATIENCE: Kind = Kind::Duration {
+    min: Duration::ZERO,
+    max: Duration::from_secs(24 * 3600),
+};
+
+const SERVICE: Group = Group {
+    title: "The service beside the sidecar",
+    settings: &[
+        Setting::new(
+            "service",
+            Kind::TextOrSection,
+            "Name and tags, as name:tag,tag; in the file service.name and service.tags",
+        ),
+        Setting::new(
+            "endpoint_host",
+            Kind::Text,
+            "Host to register; by default the sidecar's own address",
+        )
+        .at("endpoint.host"),
+        Setting::new("endpoint_port", Kind::Port, "Port to register").at("endpoint.port"),
+        Setting::new(
+            "endpoint_type",
+            Kind::Choice(&["http", "https", "tcp", "udp", "user"]),
+            "How the service is spoken to",
+        )
+        .at("endpoint.type")
+        .or("http"),
+        Setting::new(
+            "healthchecks",
+            Kind::ListOrSection,
+            "URLs by which the service's health is checked",
+        ),
+        Setting::new("commands", Kind::Section, "Processes to supervise"),
+        Setting::new("supervise", Kind::Bool, "Ignored; for old configurations"),
+    ],
+};
+
+const PARTS: Group = Group {
+    title: "What the sidecar does",
+    settings: &[
+        Setting::new("register", Kind::Bool, "Register the service and renew it").or("false"),
+        Setting::new("proxy", Kind::Bool, "Route the service's calls").or("false"),
+        Setting::new("dns", Kind::Bool, "Resolve names of services").or("false"),
+        Setting::new("dns_port", Kind::ListenPort, "Port of the DNS server")
+            .at("dnsconfig.port")
+            .or("8053"),
+        Setting::new(
+            "dns_domain",
+            Kind::Text,
+            "Domain below which services have host names",
+        )
+        .at("dnsconfig.domain")
+        .or("amalgam8"),
+        Setting::new(
+            "proxy_adapter",
+            Kind::Choice(&["native", "envoy"]),
+            "What carries the calls",
+        )
+        .or("native"),
+        Setting::new(
+            "discovery_adapter",
+            Kind::Choice(&["amalgam8", "kubernetes", "eureka", "filesystem"]),
+            "Where instances are learnt of",
+        )
+        .or("amalgam8"),
+        Setting::new(
+            "rules_adapter",
+            Kind::Choice(&["amalgam8", "kubernetes", "filesystem"]),
+            "Where rules are learnt of",
+        )
+        .or("amalgam8"),
+        Setting::new(
+            "discovery_path",
+            Kind::Text,
+            "File of instances, for the adapter filesystem",
+        )
+        .at("discovery.path"),
+        Setting::new(
+            "rules_path",
+            Kind::Text,
+            "File of rules, for the adapter filesystem",
+        )
+        .at("rules.path"),
+        Setting::new("eureka_url", Kind::Urls, "Eureka servers").at("eureka.urls"),
+    ],
+};
+
+const REGISTRY: Group = Group {
+    title: "Registry",
+    settings: &[
+        Setting::new(
+            "registry_url",
+            Kind::Urls,
+            "Registries that share their state",
+        )
+        .at("registry.url"),
+        Setting::new("registry_token", Kind::Text, "Bearer token")
+            .at("registry.token")
+            .secret(),
+        Setting::new(
+            "registry_poll",
+            POLL,
+            "How often it is asked where it cannot be watched",
+        )
+        .at("registry.poll")
+        .or("15s"),
+        Setting::new(
+            "registry_ca_cert_file",
+            Kind::Text,
+            "The only authorities to trust, in PEM",
+        )
+        .at("registry.ca_cert_file"),
+    ],
+};
+
+const CONTROLLER: Group = Group {
+    title: "Controller",
+    settings: &[
+        Setting::new(
+            "controller_url",
+            Kind::Urls,
+            "Controllers that share their state",
+        )
+        .at("controller.url"),
+        Setting::new("controller_token", Kind::Text, "Bearer token")
+            .at("controller.token")
+            .secret(),
+        Setting::new(
+            "controller_poll",
+            POLL,
+            "How often it is asked where it cannot be watched",
+        )
+        .at("controller.poll")
+        .or("15s"),
+        Setting::new(
+            "controller_ca_cert_file",
+            Kind::Text,
+            "The only authorities to trust, in PEM",
+        )
+        .at("controller.ca_cert_file"),
+    ],
+};
+
+const KUBERNETES: Group = Group {
+    title: "Kubernetes",
+    settings: &[
+        Setting::new("kubernetes_url", Kind::Url, "API server").at("kubernetes.url"),
+        Setting::new("kubernetes_token", Kind::Text, "Bearer token")
+            .at("kubernetes.token")
+            .secret(),
+        Setting::new(
+            "kubernetes_ca_cert_file",
+            Kind::Text,
+            "The only authorities to trust, in PEM",
+        )
+        .at("kubernetes.ca_cert_file"),
+        Setting::new("kubernetes_namespace", Kind::Text, "Namespace")
+            .at("kubernetes.namespace")
+            .or("default"),
+        Setting::new("kubernetes_pod_name", Kind::Text, "The sidecar's own pod")
+            .at("kubernetes.pod_name"),
+    ],
+};
+
+const PROXY: Group = Group {
+    title: "Proxy",
+    settings: &[
+        Setting::new(
+            "http_listener_port",
+            Kind::ListenPort,
+            "The application's way out; 0 takes any free port",
+        )
+        .at("proxy_config.http_listener_port")
+        .or("6379"),
+        Setting::new(
+            "http_listener_host",
+            Kind::Text,
+            "Address to listen on; by default all, of both families",
+        )
+        .at("proxy_config.http_listener_host"),
+        Setting::new(
+            "admin_port",
+            Kind::ListenPort,
+            "Where the sidecar speaks of itself; 0 takes any free port",
+        )
+        .at("proxy_config.admin_port")
+        .or("8001"),
+        Setting::new("admin_host", Kind::Text, "Address of the admin port")
+            .at("proxy_config.admin_host")
+            .or("127.0.0.1"),
+        Setting::new(
+            "worker_threads",
+            Kind::Integer { min: 0, max: 1024 },
+            "Threads that serve; by default one for each core",
+        )
+        .at("proxy_config.worker_threads"),
+        Setting::new(
+            "access_log",
+            Kind::Text,
+            "stdout, off or a file; by default stdout, or a file in logging_dir if that is set",
+        )
+        .at("proxy_config.access_log"),
+        Setting::new("logging_dir", Kind::Text, "Folder of the access log")
+            .at("proxy_config.logging_dir"),
+        Setting::new(
+            "state_dir",
+            Kind::Text,
+            "Folder in which the last good state is kept",
+        )
+        .at("proxy_config.state_dir"),
+        Setting::new(
+            "tcp_proxies",
+            Kind::Section,
+            "Ports that lead to TCP services",
+        )
+        .at("proxy_config.tcp_proxies"),
+        Setting::new("proxy_tls", Kind::Bool, "Speak TLS to instances")
+            .at("proxy_config.tls")
+            .or("false"),
+        Setting::new(
+            "proxy_cert_chain_file",
+            Kind::Text,
+            "Own certificates, in PEM",
+        )
+        .at("proxy_config.cert_chain_file"),
+        Setting::new("proxy_private_key_file", Kind::Text, "Own key, in PEM")
+            .at("proxy_config.private_key_file"),
+        Setting::new(
+            "proxy_ca_cert_file",
+            Kind::Text,
+            "The authorities by which instances are trusted, in PEM",
+        )
+        .at("proxy_config.ca_cert_file"),
+    ],
+};
+
+const ENDING: Group = Group {
+    title: "Stopping",
+    settings: &[
+        Setting::new(
+            "deregister_grace",
+            PATIENCE,
+            "How long the proxy serves on after the service was deregistered",
+        )
+        .at("proxy_config.deregister_grace")
+        .or("1s"),
+        Setting::new(
+            "drain_timeout",
+            PATIENCE,
+            "How long requests in flight may go on",
+        )
+        .at("proxy_config.drain_timeout")
+        .or("15s"),
+    ],
+};

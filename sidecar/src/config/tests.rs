@@ -1,0 +1,126 @@
+use a8_common::config::{self, Exit, Input};
+
+use super::*;
+
+fn load(args: &[&str]) -> Result<Config, Exit> {
+    config::start(&COMPONENT, &Input::from_args(args), Config::read)
+}
+
+const SERVERS: [&str; 2] = ["--registry_url=http://r:1", "--controller_url=http://c:1"];
+
+fn with_servers(more: &[&str]) -> Result<Config, Exit> {
+    load(&[&SERVERS[..], more].concat())
+}
+
+#[test]
+fn the_documented_defaults() {
+    let config = with_servers(&["--proxy", "--service=web:v1,zone=eu"]).unwrap();
+    assert_eq!(config.identity.to_string(), "web:v1,zone=eu");
+    assert_eq!(config.admin, "127.0.0.1:8001".parse().unwrap());
+    assert_eq!(config.drain_timeout, Duration::from_secs(15));
+    let proxy = config.proxy.unwrap();
+    assert_eq!(proxy.listen, Listen::Any(6379));
+    assert_eq!(proxy.access_log, AccessLog::Stdout);
+    assert_eq!(&*proxy.domain, "amalgam8");
+    assert!(proxy.workers >= 1);
+    assert!(
+        matches!(proxy.rules, Source::Amalgam8 { poll, .. } if poll == Duration::from_secs(15))
+    );
+}
+
+#[test]
+fn the_file_says_the_same_in_its_own_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sidecar.yaml");
+    let text = "service:\n  name: web\n  tags: [v1]\nregister: true\nproxy: true\n\
+        endpoint:\n  host: 10.0.0.9\n  port: 9080\n  type: https\n\
+        discovery_adapter: filesystem\ndiscovery:\n  path: /i.yaml\n\
+        rules_adapter: filesystem\nrules:\n  path: /r.yaml\n\
+        registry:\n  url: http://r:1\n  token: hush\n\
+        proxy_config:\n  http_listener_port: 0\n  worker_threads: 2\n  access_log: off\n";
+    std::fs::write(&file, text).unwrap();
+    // YAML reads a bare `off` as a text here, not as a boolean.
+    let config = load(&["--config", file.to_str().unwrap()]).unwrap();
+    let register = config.register.unwrap();
+    assert_eq!(
+        (register.host.as_deref(), register.port),
+        (Some("10.0.0.9"), 9080)
+    );
+    assert_eq!(register.kind, EndpointType::Https);
+    let proxy = config.proxy.unwrap();
+    assert_eq!((proxy.listen, proxy.workers), (Listen::Any(0), 2));
+    assert_eq!(proxy.access_log, AccessLog::Off);
+    assert!(matches!(proxy.rules, Source::Filesystem(p) if p == Path::new("/r.yaml")));
+    assert_eq!(config.shown["registry"]["token"], "***");
+}
+
+#[test]
+fn what_is_missing_is_said_all_at_once() {
+    let exit = load(&["--proxy", "--register", "--rules_adapter=filesystem"]).unwrap_err();
+    assert_eq!(exit.code(), 64);
+    for name in ["service", "registry_url", "rules_path"] {
+        assert!(exit.to_string().contains(name), "{name}: {exit}");
+    }
+    let nothing = load(&[]).unwrap_err().to_string();
+    assert!(nothing.contains("nothing to do"), "{nothing}");
+    let port = with_servers(&["--register", "--service=a"])
+        .unwrap_err()
+        .to_string();
+    assert!(port.contains("endpoint_port"), "{port}");
+}
+
+#[test]
+fn what_would_silently_not_work_is_refused() {
+    for more in [
+        &["--proxy_adapter=envoy"][..],
+        &["--discovery_adapter=kubernetes"],
+        &["--discovery_adapter=eureka", "--eureka_url=http://e:1"],
+        &["--rules_adapter=kubernetes"],
+        &["--dns"],
+        &["--proxy_tls"],
+        &["--healthchecks=http://localhost/health"],
+        &["--state_dir=/var/lib/a8"],
+        &["--", "python", "app.py"],
+    ] {
+        let args = [&["--proxy", "--service=a"], more].concat();
+        let exit = with_servers(&args).unwrap_err();
+        let text = exit.to_string();
+        assert_eq!(exit.code(), 64, "{more:?}");
+        assert!(
+            text.contains("not available in this version"),
+            "{more:?}: {text}"
+        );
+    }
+    for section in [
+        "commands: [{cmd: [a]}]",
+        "proxy_config: {tcp_proxies: [{service: a, listener_port: 1}]}",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("sidecar.yaml");
+        std::fs::write(&file, section).unwrap();
+        let exit = with_servers(&["--proxy", "--config", file.to_str().unwrap()]).unwrap_err();
+        assert!(
+            exit.to_string().contains("not available"),
+            "{section}: {exit}"
+        );
+    }
+    // Harmless ones are let pass.
+    let config = with_servers(&["--proxy", "--supervise", "--kubernetes_namespace=x"]).unwrap();
+    assert_eq!(config.remarks.len(), 2, "{:?}", config.remarks);
+}
+
+#[test]
+fn the_access_log_goes_where_it_is_told() {
+    let file = |path: &str| AccessLog::File(path.into());
+    for (target, folder, want) in [
+        (None, None, AccessLog::Stdout),
+        (Some("stdout"), Some("/var/log"), AccessLog::Stdout),
+        (Some("off"), Some("/var/log"), AccessLog::Off),
+        (Some("a.log"), None, file("a.log")),
+        (Some("a.log"), Some("/var/log"), file("/var/log/a.log")),
+        (Some("/x/a.log"), Some("/var/log"), file("/x/a.log")),
+        (None, Some("/var/log"), file("/var/log/a8_access.log")),
+    ] {
+        assert_eq!(access_log(target, folder), want, "{target:?} {folder:?}");
+    }
+}

@@ -1,0 +1,20 @@
+//! The sidecar: registers a service and routes its calls.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`app`] | from a configuration to a running sidecar, and to its end |
+//! | [`config`] | the settings |
+//! | [`admin`] | what the sidecar says of itself |
+//! | [`register`] | keeps the service registered |
+//! | [`proxy`] | the data plane: one thread per core, HTTP/1.1 |
+//! | [`state`] | the one owner of what is routed by |
+
+pub mod admin;
+pub mod app;
+pub mod config;
+pub mod proxy;
+pub mod register;
+pub mod state;
+
+#[cfg(test)]
+mod testkit;

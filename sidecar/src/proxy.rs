@@ -1,0 +1,224 @@
+//! The native proxy: HTTP/1.1 from the application to the instances that the rules choose.
+//!
+//! One thread per core, each with its own runtime, listener and connection pools; the kernel
+//! spreads connections over them. A request stays on its thread from accept to the last byte
+//! and touches the shared state by one pointer load. Nothing here talks to the control
+//! plane: [`Routes`] are handed in by the state owner through an atomic swap.
+//!
+//! The way of a request: [`listener`] → [`serve`] → [`routes`] (decide) → [`attempt`]
+//! (balance, faults, time limit, retries) → [`pool`] or [`connect`] → [`body`] back.
+
+mod access_log;
+mod attempt;
+mod backend;
+mod balance;
+mod body;
+mod connect;
+mod connections;
+mod headers;
+mod listener;
+mod metrics;
+mod pool;
+mod record;
+mod replay;
+mod reply;
+mod routes;
+mod serve;
+mod upstream;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use a8_common::model::Identity;
+use a8_common::task::Stop;
+use arc_swap::ArcSwap;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::oneshot;
+use tracing::error;
+
+pub use access_log::Target as AccessLog;
+pub use backend::{Backend, Key, Members};
+pub use listener::Listen;
+pub use metrics::{Export, Gauge, Metrics};
+pub use routes::Routes;
+pub use upstream::{Target, Unusable, Upstream};
+
+use worker::Worker;
+
+/// How long the log may take for its last lines.
+const LOG_GRACE: Duration = Duration::from_secs(2);
+
+/// How the proxy is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: Listen,
+    /// How many threads serve.
+    pub workers: usize,
+    /// Where the access log goes.
+    pub access_log: AccessLog,
+    /// Whom it calls for.
+    pub caller: Identity,
+    /// The domain below which services have host names.
+    pub domain: Box<str>,
+}
+
+/// What all workers read.
+#[derive(Debug)]
+pub struct Shared {
+    /// The state to route by.
+    pub routes: Arc<ArcSwap<Routes>>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    caller: Identity,
+    caller_label: Box<str>,
+    domain: Box<str>,
+}
+
+/// How a worker is told to end.
+#[derive(Clone, Default)]
+struct Ending {
+    /// No further connections and requests.
+    close: Stop,
+    /// At once.
+    abort: Stop,
+}
+
+/// A running proxy. Dropping it ends it at once.
+pub struct Proxy {
+    address: SocketAddr,
+    ending: Ending,
+    workers: Vec<oneshot::Receiver<()>>,
+    log: Option<access_log::Writer>,
+}
+
+/// Why the proxy cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The port cannot be had.
+    #[error("cannot listen on {listen:?}")]
+    Bind {
+        /// What was asked for.
+        listen: Listen,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The access log cannot be opened.
+    #[error("cannot open the access log")]
+    AccessLog(#[source] io::Error),
+    /// A thread cannot be started.
+    #[error("cannot start a worker")]
+    Worker(#[source] io::Error),
+}
+
+/// Starts a proxy that routes by `routes`.
+///
+/// # Errors
+/// [`StartError`] says what is missing; nothing is left running then.
+pub fn start(
+    config: Config,
+    routes: Arc<ArcSwap<Routes>>,
+    metrics: Arc<Metrics>,
+) -> Result<Proxy, StartError> {
+    let listeners =
+        listener::bind(config.listen, config.workers).map_err(|source| StartError::Bind {
+            listen: config.listen,
+            source,
+        })?;
+    let address = listeners
+        .first()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
+        .and_then(std::net::TcpListener::local_addr)
+        .map_err(StartError::Worker)?;
+    let (log, writer) = access_log::open(&config.access_log, &metrics)
+        .map_err(StartError::AccessLog)?
+        .unzip();
+    let shared = Arc::new(Shared {
+        routes,
+        metrics,
+        caller_label: config.caller.to_string().into(),
+        caller: config.caller,
+        domain: config.domain,
+    });
+    let mut proxy = Proxy {
+        address,
+        ending: Ending::default(),
+        workers: Vec::new(),
+        log: writer,
+    };
+    for (at, listener) in listeners.into_iter().enumerate() {
+        let (ended, end) = oneshot::channel();
+        let (shared, log, ending) = (shared.clone(), log.clone(), proxy.ending.clone());
+        std::thread::Builder::new()
+            .name(format!("proxy-{at}"))
+            .spawn(move || {
+                if let Err(e) = work(shared, log, listener, ending) {
+                    error!(error = %e, "a worker ended");
+                }
+                // Nobody waits when the proxy was dropped.
+                let _ = ended.send(());
+            })
+            .map_err(StartError::Worker)?;
+        proxy.workers.push(end);
+    }
+    Ok(proxy)
+}
+
+/// The life of one worker thread.
+fn work(
+    shared: Arc<Shared>,
+    log: Option<access_log::Log>,
+    listener: std::net::TcpListener,
+    ending: Ending,
+) -> io::Result<()> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        Worker::new(shared, log).run(listener, ending).await;
+        Ok(())
+    })
+}
+
+impl Proxy {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, lets the requests in flight end, at most for `grace`, and ends.
+    pub async fn drain(mut self, grace: Duration) {
+        self.ending.close.fire();
+        let workers = std::mem::take(&mut self.workers);
+        let all = async {
+            for worker in workers {
+                // A worker that is gone has ended, too.
+                let _ = worker.await;
+            }
+        };
+        let mut all = std::pin::pin!(all);
+        if tokio::time::timeout(grace, &mut all).await.is_err() {
+            self.ending.abort.fire();
+            all.await;
+        }
+        if let Some(log) = self.log.take() {
+            let finish = tokio::task::spawn_blocking(move || log.finish(LOG_GRACE));
+            // The writer reports for itself.
+            let _ = finish.await;
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.ending.abort.fire();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! What is told of one request: a line of the access log and its counts.
+//!
+//! A record lives from the head of a request to the end of its response, whichever way that
+//! comes. One that is dropped unfinished says that the caller went away.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use a8_common::model::RuleId;
+use http::HeaderMap;
+use http::header::USER_AGENT;
+use http::request::Parts;
+
+use super::access_log::Line;
+use super::backend::Backend;
+use super::connections::Connection;
+use super::headers::{X_FORWARDED_FOR, X_REQUEST_ID};
+use super::metrics::CodeClass;
+use super::upstream::Upstream;
+use super::worker::Worker;
+
+/// The status in the log of a request whose caller went away.
+const CALLER_GONE: u16 = 499;
+
+/// What went wrong with a request, or was done to it on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flag {
+    /// No healthy instance.
+    NoInstance,
+    /// The connection failed.
+    Broken,
+    /// No response in time.
+    TimedOut,
+    /// All retries failed as well.
+    Exhausted,
+    /// The caller went away.
+    CallerGone,
+    /// An abort was injected.
+    Aborted,
+    /// A delay was injected.
+    Delayed,
+    /// No such service.
+    NoService,
+}
+
+impl Flag {
+    const ALL: [Self; 8] = [
+        Self::NoInstance,
+        Self::Broken,
+        Self::TimedOut,
+        Self::Exhausted,
+        Self::CallerGone,
+        Self::Aborted,
+        Self::Delayed,
+        Self::NoService,
+    ];
+
+    /// As the log and the error header write it.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::NoInstance => "UH",
+            Self::Broken => "UF",
+            Self::TimedOut => "UT",
+            Self::Exhausted => "URX",
+            Self::CallerGone => "DC",
+            Self::Aborted => "FI",
+            Self::Delayed => "DI",
+            Self::NoService => "NR",
+        }
+    }
+}
+
+/// The story of one request.
+pub(super) struct Record {
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    started: Instant,
+    /// The members that are known from the head; `None` when the log is off.
+    line: Option<Line>,
+    flags: u16,
+    /// Where it was routed to; `None` when nowhere.
+    pub(super) backend: Option<Arc<Backend>>,
+    /// Where the latest attempt went to.
+    pub(super) upstream: Option<Arc<Upstream>>,
+    /// From the beginning of the latest attempt to the head of its response.
+    pub(super) upstream_time: Option<Duration>,
+    /// What the caller was answered; 0 is no response.
+    pub(super) status: u16,
+    /// Attempts beyond the first.
+    pub(super) retries: u32,
+    finished: bool,
+}
+
+impl Record {
+    /// Begins with the head of a request, before any of it is changed.
+    pub(super) fn begin(
+        worker: &Rc<Worker>,
+        connection: &Rc<Connection>,
+        head: &Parts,
+        started: Instant,
+    ) -> Self {
+        connection.busy();
+        let line = worker.log.as_ref().map(|_| {
+            let mut line = Line::begin(worker.buffers.take());
+            line.plain("start_time", worker.clock.borrow_mut().stamp(started));
+            line.text("src", worker.shared.caller_label.as_bytes());
+            line.text("method", head.method.as_str().as_bytes());
+            let target = head.uri.path_and_query().map_or("*", |p| p.as_str());
+            line.text("path", target.as_bytes());
+            line.plain("protocol", protocol(head.version));
+            line.maybe("auth", authority(head));
+            line
+        });
+        Self {
+            worker: worker.clone(),
+            connection: connection.clone(),
+            started,
+            line,
+            flags: 0,
+            backend: None,
+            upstream: None,
+            upstream_time: None,
+            status: 0,
+            retries: 0,
+            finished: false,
+        }
+    }
+
+    /// Adds the members that come from the header as it is sent on.
+    pub(super) fn headers(&mut self, headers: &HeaderMap) {
+        if let Some(line) = &mut self.line {
+            let mut field = |name, value: Option<&http::HeaderValue>| {
+                line.maybe(name, value.map(http::HeaderValue::as_bytes));
+            };
+            field("request_id", headers.get(X_REQUEST_ID));
+            field("traceparent", headers.get("traceparent"));
+            field("user_agent", headers.get(USER_AGENT));
+            field("x_forwarded", headers.get(X_FORWARDED_FOR));
+        }
+    }
+
+    /// Adds a member that a trace rule asks for. One that would hide a member of ours is
+    /// given another name.
+    pub(super) fn trace(&mut self, key: &str, value: &str) {
+        if let Some(line) = &mut self.line {
+            if MEMBERS.contains(&key) {
+                line.named(&format!("trace_{key}"), value);
+            } else {
+                line.named(key, value);
+            }
+        }
+    }
+
+    /// Adds what was injected.
+    pub(super) fn fault(&mut self, what: &str) {
+        if let Some(line) = &mut self.line {
+            line.named("fault", what);
+        }
+    }
+
+    /// Adds a flag.
+    pub(super) fn flag(&mut self, flag: Flag) {
+        self.flags |= 1 << flag as u16;
+    }
+
+    /// When the head came in.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The response has been handed over completely, or there will be none.
+    pub(super) fn finish(mut self, now: Instant) {
+        self.tell(now);
+    }
+
+    fn tell(&mut self, now: Instant) {
+        self.finished = true;
+        self.connection.idle();
+        let took = now.saturating_duration_since(self.started);
+        let counted = match &self.backend {
+            Some(backend) => &backend.stats,
+            None => &self.worker.shared.metrics.unknown,
+        };
+        let flags = self.flags;
+        let gone = flags & 1 << Flag::CallerGone as u16 != 0;
+        counted.observe(CodeClass::of(if gone { 0 } else { self.status }), took);
+        let (Some(mut line), Some(log)) = (self.line.take(), &self.worker.log) else {
+            return;
+        };
+        line.seconds("request_time", Some(took));
+        line.seconds("upstream_response_time", self.upstream_time);
+        match &self.backend {
+            Some(backend) => {
+                line.text("dst", backend.label.as_bytes());
+                line.maybe(
+                    "rule",
+                    backend
+                        .key
+                        .rule
+                        .as_ref()
+                        .map(|id: &RuleId| id.as_str().as_bytes()),
+                );
+            }
+            None => line.maybe("dst", None),
+        }
+        line.number("status", u64::from(self.status));
+        line.maybe(
+            "upstream_host",
+            self.upstream.as_ref().map(|u| u.label.as_bytes()),
+        );
+        line.number("retries", u64::from(self.retries));
+        if flags == 0 {
+            line.plain("response_flags", "-");
+        } else {
+            let labels: Vec<_> = Flag::ALL
+                .into_iter()
+                .filter(|flag| flags & 1 << *flag as u16 != 0)
+                .map(Flag::label)
+                .collect();
+            line.plain("response_flags", &labels.join(","));
+        }
+        let text = line.end();
+        log.put(&text);
+        self.worker.buffers.give(text);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.flag(Flag::CallerGone);
+            if self.status == 0 {
+                self.status = CALLER_GONE;
+            }
+            self.tell(Instant::now());
+        }
+    }
+}
+
+/// The members of a line that are ours.
+const MEMBERS: [&str; 20] = [
+    "start_time",
+    "request_time",
+    "upstream_response_time",
+    "src",
+    "dst",
+    "status",
+    "method",
+    "path",
+    "protocol",
+    "response_flags",
+    "request_id",
+    "traceparent",
+    "user_agent",
+    "x_forwarded",
+    "auth",
+    "upstream_host",
+    "rule",
+    "retries",
+    "fault",
+    "service",
+];
+
+fn protocol(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_10 => "HTTP/1.0",
+        http::Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
+}
+
+/// Whom the caller addressed, as it wrote it.
+fn authority(head: &Parts) -> Option<&[u8]> {
+    match head.uri.authority() {
+        Some(authority) => Some(authority.as_str().as_bytes()),
+        None => head.headers.get(http::header::HOST).map(|h| h.as_bytes()),
+    }
+}

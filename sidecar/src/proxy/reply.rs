@@ -1,0 +1,138 @@
+//! The replies that are the proxy's own: one place turns what went wrong into what the
+//! caller is told. They can be told from an instance's by `server: a8sidecar`, and by
+//! `a8-error`, which holds the flag of the access log.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SERVER};
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+use super::attempt::Failure;
+use super::backend::Backend;
+use super::body::ReplyBody;
+use super::record::Flag;
+use super::routes::Unroutable;
+
+const A8_ERROR: HeaderName = HeaderName::from_static("a8-error");
+
+/// The body of a reply of our own.
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'static str,
+    description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<&'a a8_common::model::Tags>,
+    /// `null` is the default route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<Option<&'a str>>,
+}
+
+/// A request that is not routed.
+pub(super) fn unroutable(why: &Unroutable) -> (Response<ReplyBody>, Option<Flag>) {
+    let (status, error, flag) = match why {
+        Unroutable::NotLoaded => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not_ready",
+            Some(Flag::NoInstance),
+        ),
+        Unroutable::Malformed(_) | Unroutable::Refused(a8_common::rule::Refused::NotAPath) => {
+            (StatusCode::BAD_REQUEST, "bad_request", None)
+        }
+        Unroutable::Refused(a8_common::rule::Refused::Climbs) => {
+            (StatusCode::BAD_REQUEST, "bad_path", None)
+        }
+        Unroutable::Refused(a8_common::rule::Refused::NoService) | Unroutable::NoService(_) => (
+            StatusCode::NOT_FOUND,
+            "no_such_service",
+            Some(Flag::NoService),
+        ),
+    };
+    let service = match why {
+        Unroutable::NoService(name) => Some(&**name),
+        _ => None,
+    };
+    let body = Body {
+        error,
+        description: why.to_string(),
+        service,
+        tags: None,
+        rule: None,
+    };
+    (reply(status, &body, flag), flag)
+}
+
+/// A method that a proxy for services does not offer.
+pub(super) fn connect_refused() -> Response<ReplyBody> {
+    let body = Body {
+        error: "method_not_allowed",
+        description: "CONNECT is not offered: name the service in the path or as the host".into(),
+        service: None,
+        tags: None,
+        rule: None,
+    };
+    reply(StatusCode::METHOD_NOT_ALLOWED, &body, None)
+}
+
+/// A request that was routed to `backend` and got no answer from there. `None`: the
+/// connection is to be closed without one.
+pub(super) fn failed(
+    why: &Failure,
+    backend: &Backend,
+) -> (Option<Response<ReplyBody>>, Option<Flag>) {
+    let (status, error, flag) = match why {
+        Failure::NoInstance => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no_instance",
+            Flag::NoInstance,
+        ),
+        Failure::Connect(_) => (StatusCode::BAD_GATEWAY, "connect_failed", Flag::Broken),
+        Failure::Broken(_) => (StatusCode::BAD_GATEWAY, "connection_broken", Flag::Broken),
+        Failure::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "timeout", Flag::TimedOut),
+        Failure::Aborted(status) => (*status, "fault_injected", Flag::Aborted),
+        Failure::Closed => return (None, Some(Flag::Aborted)),
+        Failure::CallerGone => return (None, Some(Flag::CallerGone)),
+    };
+    let description = match why {
+        Failure::NoInstance => no_instance(backend),
+        _ => why.to_string(),
+    };
+    let body = Body {
+        error,
+        description,
+        service: Some(backend.key.service.as_str()),
+        tags: Some(&backend.key.tags),
+        rule: Some(backend.key.rule.as_ref().map(|id| id.as_str())),
+    };
+    (Some(reply(status, &body, Some(flag))), Some(flag))
+}
+
+fn no_instance(backend: &Backend) -> String {
+    match backend.members().unusable {
+        0 => format!("no instance of {} is up", backend.label),
+        n => format!(
+            "no instance of {} can be spoken to: {n} have an endpoint that is not plain http",
+            backend.label
+        ),
+    }
+}
+
+fn reply(status: StatusCode, body: &Body<'_>, flag: Option<Flag>) -> Response<ReplyBody> {
+    let text = serde_json::to_vec(body).unwrap_or_default();
+    let no_body = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+    let mut response = Response::new(ReplyBody::Local((!no_body).then(|| Bytes::from(text))));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(SERVER, HeaderValue::from_static("a8sidecar"));
+    if !no_body {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    if let Some(flag) = flag {
+        headers.insert(A8_ERROR, HeaderValue::from_static(flag.label()));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE && flag != Some(Flag::Aborted) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}

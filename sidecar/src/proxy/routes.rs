@@ -1,0 +1,185 @@
+//! What a request is decided by: one immutable value, replaced as a whole.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use a8_common::model::ServiceName;
+use a8_common::rule::{Draw, Refused, Request, ReturnCode, RuleTable, Trace};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
+
+use super::Shared;
+use super::backend::Backend;
+
+/// Everything that routing needs. Built by the state owner, read by every worker.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// Whether there has been a state to route by.
+    pub loaded: bool,
+    /// The rules.
+    pub table: Arc<RuleTable<Arc<Backend>>>,
+    /// Every known service with its default route.
+    pub services: Arc<HashMap<ServiceName, Arc<Backend>>>,
+}
+
+/// How one request is to be served.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) backend: Arc<Backend>,
+    /// Path and query to send.
+    pub(super) target: PathAndQuery,
+    /// Whether the caller named the service as the host, which is then passed on.
+    pub(super) by_host: bool,
+    pub(super) timeout: Duration,
+    pub(super) retries: u32,
+    pub(super) delay: Option<Duration>,
+    pub(super) abort: Option<ReturnCode>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unroutable {
+    /// The control plane has not been heard of yet.
+    #[error("no routing state yet")]
+    NotLoaded,
+    /// The address makes no sense.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// The path is refused.
+    #[error("{0}")]
+    Refused(#[from] Refused),
+    /// Nobody is known by that name.
+    #[error("no such service: {0}")]
+    NoService(Box<str>),
+}
+
+impl Routes {
+    /// Decides. `trace` is called for each mark that the access log is to have.
+    pub(super) fn plan(
+        &self,
+        shared: &Shared,
+        head: &Parts,
+        draw: &mut impl Draw,
+        mut trace: impl FnMut(&Trace),
+    ) -> Result<Plan, Unroutable> {
+        if !self.loaded {
+            return Err(Unroutable::NotLoaded);
+        }
+        let service = self.addressed_by_host(shared, head)?;
+        let decision = self.table.decide(
+            &Request {
+                caller: &shared.caller,
+                service: service.as_deref(),
+                target: head.uri.path_and_query().map_or("/", PathAndQuery::as_str),
+                headers: &head.headers,
+            },
+            draw,
+        )?;
+        let backend = match &decision.routed {
+            Some(routed) => routed.attachment,
+            None => self
+                .services
+                .get(&*decision.destination)
+                .ok_or_else(|| Unroutable::NoService(decision.destination.as_ref().into()))?,
+        };
+        for mark in &decision.traces {
+            trace(mark);
+        }
+        Ok(Plan {
+            backend: backend.clone(),
+            target: PathAndQuery::try_from(&*decision.target)
+                .map_err(|_| Unroutable::Malformed("the path cannot be sent on"))?,
+            by_host: service.is_some(),
+            timeout: decision.timeout,
+            retries: decision.retries,
+            delay: decision.delay.map(|delay| delay.what),
+            abort: decision.abort.map(|abort| abort.what),
+        })
+    }
+
+    /// The service that the host names, if it does: `<service>.<domain>` always, `<service>`
+    /// when there is one of that name. Loopback names and addresses are the proxy itself; so
+    /// is the caller's own name, by which a gateway is reached. The host of an absolute URL
+    /// is never the proxy.
+    fn addressed_by_host<'a>(
+        &self,
+        shared: &Shared,
+        head: &'a Parts,
+    ) -> Result<Option<Cow<'a, str>>, Unroutable> {
+        let authority = match head.uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => match host_field(head)? {
+                Some(host) => host,
+                None => return Ok(None),
+            },
+        };
+        let host = without_port(authority);
+        let host = host.strip_suffix('.').unwrap_or(host);
+        if is_proxy_itself(host) {
+            return Ok(None);
+        }
+        if let Some(name) = without_domain(host, &shared.domain) {
+            return Ok(Some(self.spelt(name)));
+        }
+        let absolute = head.uri.authority().is_some();
+        let name = self.spelt(host);
+        let known = self.services.contains_key(&*name) && *name != *shared.caller.service.as_str();
+        Ok((known || absolute).then_some(name))
+    }
+
+    /// Hosts have no case, names of services do: the given spelling counts when there is
+    /// such a service, else that in lower case.
+    fn spelt<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        if self.services.contains_key(name) || !name.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Cow::Borrowed(name);
+        }
+        Cow::Owned(name.to_ascii_lowercase())
+    }
+}
+
+/// The value of `Host`: at most one, and well-formed, as a second one or a strange one
+/// may be read differently further on.
+fn host_field(head: &Parts) -> Result<Option<&str>, Unroutable> {
+    let mut values = head.headers.get_all(http::header::HOST).iter();
+    let Some(value) = values.next() else {
+        return match head.version {
+            http::Version::HTTP_10 | http::Version::HTTP_09 => Ok(None),
+            _ => Err(Unroutable::Malformed("the Host field is missing")),
+        };
+    };
+    if values.next().is_some() {
+        return Err(Unroutable::Malformed("there is more than one Host field"));
+    }
+    match value.to_str() {
+        Ok("") => Ok(None),
+        Ok(text) if !text.contains('@') && text.parse::<Authority>().is_ok() => Ok(Some(text)),
+        _ => Err(Unroutable::Malformed("the Host field is not a host")),
+    }
+}
+
+fn without_port(authority: &str) -> &str {
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => host.split(':').next().unwrap_or(host),
+    }
+}
+
+fn is_proxy_itself(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || (host.starts_with(|c: char| c.is_ascii_digit()) || host.contains(':'))
+            && host.parse::<IpAddr>().is_ok()
+}
+
+/// `reviews.amalgam8` → `reviews`.
+fn without_domain<'a>(host: &'a str, domain: &str) -> Option<&'a str> {
+    let at = host.len().checked_sub(domain.len())?;
+    let (name, end) = host.split_at_checked(at)?;
+    let name = name.strip_suffix('.')?;
+    (!name.is_empty() && end.eq_ignore_ascii_case(domain)).then_some(name)
+}

@@ -1,0 +1,140 @@
+//! One request, from its head to the head of its response.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::header::HOST;
+use http::request::Parts;
+use http::{Method, Request, Response, Uri, Version};
+use hyper::body::Incoming;
+
+use super::attempt::{self, Answer};
+use super::body::ReplyBody;
+use super::connections::Connection;
+use super::headers::{self, Caller};
+use super::record::{Flag, Record};
+use super::reply;
+use super::routes::{Plan, Unroutable};
+use super::worker::Worker;
+
+/// The caller's connection is to be closed without a response.
+#[derive(Debug, thiserror::Error)]
+#[error("closed without a response")]
+pub(super) struct Closed;
+
+/// What the requests of one connection have in common.
+pub(super) struct Serve {
+    pub(super) worker: Rc<Worker>,
+    pub(super) connection: Rc<Connection>,
+    pub(super) caller: Caller,
+}
+
+impl Serve {
+    /// Serves one request.
+    pub(super) async fn call(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<ReplyBody>, Closed> {
+        let (mut head, body) = request.into_parts();
+        let mut record = Record::begin(&self.worker, &self.connection, &head, Instant::now());
+        if head.method == Method::CONNECT {
+            return Ok(local(record, reply::connect_refused(), None));
+        }
+        let plan = match self.plan(&mut head, &mut record) {
+            Ok(plan) => plan,
+            Err(why) => {
+                record.headers(&head.headers);
+                let (response, flag) = reply::unroutable(&why);
+                return Ok(local(record, response, flag));
+            }
+        };
+        self.rewrite(&plan, &mut head);
+        record.headers(&head.headers);
+        self.note_faults(&plan, &mut record);
+        match attempt::run(&self.worker, &plan, head, body, &mut record).await {
+            Ok(answer) => Ok(upstream(record, answer)),
+            Err(why) => {
+                let (response, flag) = reply::failed(&why, &plan.backend);
+                match response {
+                    Some(response) => Ok(local(record, response, flag)),
+                    None => {
+                        flag.into_iter().for_each(|flag| record.flag(flag));
+                        record.finish(Instant::now());
+                        Err(Closed)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drops the fields that were meant for us and decides by the rest.
+    fn plan(&self, head: &mut Parts, record: &mut Record) -> Result<Plan, Unroutable> {
+        headers::drop_hop_by_hop(&mut head.headers);
+        headers::request_id(&mut head.headers);
+        let plan = self.worker.decide(head, |mark| {
+            record.trace(mark.log_key(), mark.log_value());
+        })?;
+        record.backend = Some(plan.backend.clone());
+        Ok(plan)
+    }
+
+    /// Makes the head that the instance gets.
+    fn rewrite(&self, plan: &Plan, head: &mut Parts) {
+        let uri = std::mem::replace(&mut head.uri, Uri::from(plan.target.clone()));
+        head.version = Version::HTTP_11;
+        // The address that the caller wrote. For one that was written as an absolute URL the
+        // field `Host` has no say.
+        let asked = match uri.authority() {
+            Some(authority) => authority.as_str().parse().ok(),
+            None => head.headers.get(HOST).cloned(),
+        };
+        let sent = if plan.by_host {
+            asked.clone()
+        } else {
+            plan.backend.host.clone()
+        };
+        if let Some(sent) = sent {
+            head.headers.insert(HOST, sent);
+        }
+        self.caller.forward(&mut head.headers, asked);
+    }
+
+    fn note_faults(&self, plan: &Plan, record: &mut Record) {
+        if plan.delay.is_none() && plan.abort.is_none() {
+            return;
+        }
+        let metrics = &self.worker.shared.metrics;
+        let mut told = Vec::new();
+        if let Some(delay) = plan.delay {
+            record.flag(Flag::Delayed);
+            metrics.delays.inc();
+            told.push(format!("delay={}", delay.as_secs_f64()));
+        }
+        if let Some(abort) = plan.abort {
+            metrics.aborts.inc();
+            told.push(format!("abort={}", abort.number()));
+        }
+        record.fault(&told.join(","));
+    }
+}
+
+fn local(
+    mut record: Record,
+    response: Response<ReplyBody>,
+    flag: Option<Flag>,
+) -> Response<ReplyBody> {
+    flag.into_iter().for_each(|flag| record.flag(flag));
+    record.status = response.status().as_u16();
+    record.finish(Instant::now());
+    response
+}
+
+fn upstream(mut record: Record, answer: Answer) -> Response<ReplyBody> {
+    let (mut head, body) = answer.response.into_parts();
+    record.status = head.status.as_u16();
+    let keep_alive = headers::drop_hop_by_hop(&mut head.headers);
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    let body = ReplyBody::upstream(body, answer.lease, keep_alive, record, answer.in_flight);
+    Response::from_parts(head, body)
+}

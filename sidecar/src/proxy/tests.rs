@@ -1,0 +1,10 @@
+//! The proxy over real sockets.
+
+mod addressing;
+mod draining;
+mod faults;
+mod forwarding;
+mod logging;
+mod pooling;
+mod retries;
+mod upstream_failures;

@@ -1,0 +1,152 @@
+use crate::proxy::AccessLog;
+use crate::testkit::{Fabric, Origin, instance, raw, request};
+
+#[tokio::test]
+async fn a_service_is_addressed_by_path_by_host_and_by_absolute_url() {
+    let origin = Origin::echo("reviews").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("reviews", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let to = proxy.address();
+    // The request line, the host, and what the instance is to see of both.
+    for (line, host, path, seen_host) in [
+        (
+            "GET /reviews/0?a=%20b",
+            "localhost:6379",
+            "/0?a=%20b",
+            "reviews",
+        ),
+        ("GET /reviews", "127.0.0.1:6379", "/", "reviews"),
+        ("GET /reviews?x=1", "[::1]:6379", "/?x=1", "reviews"),
+        ("GET /re%76iews//a%2Fb/", "localhost", "//a%2Fb/", "reviews"),
+        ("GET /0", "reviews", "/0", "reviews"),
+        ("GET /reviews/0", "reviews", "/reviews/0", "reviews"),
+        ("GET /0", "Reviews.Amalgam8:80", "/0", "Reviews.Amalgam8:80"),
+        ("GET /0", "reviews.amalgam8.", "/0", "reviews.amalgam8."),
+        (
+            "GET http://reviews.amalgam8/0",
+            "other",
+            "/0",
+            "reviews.amalgam8",
+        ),
+        (
+            "GET http://reviews:9080/0?q",
+            "other",
+            "/0?q",
+            "reviews:9080",
+        ),
+        ("GET http://reviews", "other", "/", "reviews"),
+        (
+            "GET http://localhost:6379/reviews/7",
+            "other",
+            "/7",
+            "reviews",
+        ),
+        // A host that is nobody's name is the proxy's.
+        ("GET /reviews/1", "gateway.example:32000", "/1", "reviews"),
+        // The caller's own name is how a gateway is reached.
+        ("GET /reviews/2", "web:6379", "/2", "reviews"),
+    ] {
+        let reply = request(to, line, &[("Host", host)]).await;
+        assert_eq!(reply.status, 200, "{line} at {host}: {}", reply.body);
+        assert!(
+            reply.body.contains(&format!("GET {path}\n")),
+            "{line} at {host}: {}",
+            reply.body
+        );
+        assert!(
+            reply.body.contains(&format!("\nhost: {seen_host}\n")),
+            "{line} at {host}: {}",
+            reply.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_addresses_nothing_is_refused_with_the_reason() {
+    let origin = Origin::echo("s").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    for (line, host, status, error) in [
+        ("GET /", "localhost", 404, "no_such_service"),
+        ("GET /nobody/x", "localhost", 404, "no_such_service"),
+        ("GET /x", "nobody.amalgam8", 404, "no_such_service"),
+        ("GET http://nobody/x", "localhost", 404, "no_such_service"),
+        ("GET //s/x", "localhost", 404, "no_such_service"),
+        ("GET /s/../x", "localhost", 400, "bad_path"),
+        ("GET /s/%2e%2E/x", "localhost", 400, "bad_path"),
+        ("GET /../x", "s", 400, "bad_path"),
+        ("CONNECT s:80", "s:80", 405, "method_not_allowed"),
+        ("GET /s/x", "a b", 400, "bad_request"),
+        ("GET /s/x", "u@s", 400, "bad_request"),
+    ] {
+        let reply = request(proxy.address(), line, &[("Host", host)]).await;
+        assert_eq!(reply.status, status, "{line} at {host}: {}", reply.body);
+        assert_eq!(reply.json()["error"], error, "{line} at {host}");
+        assert_eq!(reply.field("server"), Some("a8sidecar"));
+        let flag = (status == 404).then_some("NR");
+        assert_eq!(reply.field("a8-error"), flag, "{line}");
+    }
+    assert_eq!(origin.connections(), 0);
+}
+
+#[tokio::test]
+async fn ambiguous_heads_are_refused() {
+    let origin = Origin::echo("s").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let long = "x".repeat(80_000);
+    for (what, text, status) in [
+        (
+            "two hosts",
+            "GET /s/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(),
+            400,
+        ),
+        ("no host", "GET /s/ HTTP/1.1\r\n\r\n".to_owned(), 400),
+        (
+            "two lengths",
+            "POST /s/ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"
+                .to_owned(),
+            400,
+        ),
+        (
+            "a huge field",
+            format!("GET /s/ HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"),
+            431,
+        ),
+        (
+            "many fields",
+            format!(
+                "GET /s/ HTTP/1.1\r\nHost: a\r\n{}\r\n",
+                "X: y\r\n".repeat(200)
+            ),
+            431,
+        ),
+    ] {
+        let text = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+        let reply = raw(proxy.address(), &text).await.unwrap();
+        assert_eq!(reply.status, status, "{what}: {}", reply.body);
+    }
+    assert_eq!(origin.connections(), 0, "nothing was sent on");
+    // A caller of the old protocol need not say whom it calls.
+    let old = raw(proxy.address(), "GET /s/a HTTP/1.0\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(old.status, 200);
+    assert!(old.body.starts_with("s\nGET /a\n"), "{}", old.body);
+}
+
+#[tokio::test]
+async fn of_two_ways_to_end_a_body_only_one_is_passed_on() {
+    let origin = Origin::echo("s").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let text = "POST /s/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\
+                Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let reply = raw(proxy.address(), text).await.unwrap();
+    assert!(reply.body.contains("body: 5"), "{}", reply.body);
+    assert!(!reply.body.contains("content-length"), "{}", reply.body);
+}

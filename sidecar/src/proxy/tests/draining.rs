@@ -1,0 +1,102 @@
+use std::time::{Duration, Instant};
+
+use http::Response;
+use http_body_util::Full;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::proxy::{self, AccessLog, Listen};
+use crate::testkit::{DEADLINE, Fabric, Origin, instance, request};
+
+#[tokio::test]
+async fn requests_in_flight_end_and_idle_connections_close() {
+    let origin = Origin::new(|_| async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Response::new(Full::from("done"))
+    })
+    .await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let to = proxy.address();
+    let mut idle = TcpStream::connect(to).await.unwrap();
+    let mut busy = TcpStream::connect(to).await.unwrap();
+    busy.write_all(b"GET /s/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let asked = async {
+        while origin.connections() == 0 || fabric.metrics.callers.get() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, asked).await.unwrap();
+    proxy.drain(DEADLINE).await;
+    let mut text = String::new();
+    busy.read_to_string(&mut text).await.unwrap();
+    assert!(text.ends_with("done"), "{text}");
+    assert!(
+        text.to_ascii_lowercase().contains("connection: close"),
+        "{text}"
+    );
+    assert_eq!(
+        idle.read(&mut [0; 8]).await.unwrap(),
+        0,
+        "closed without a word"
+    );
+    assert!(TcpStream::connect(to).await.is_err(), "nobody listens");
+}
+
+#[tokio::test]
+async fn a_drain_has_an_end() {
+    let origin = Origin::new(|_| std::future::pending()).await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let mut busy = TcpStream::connect(proxy.address()).await.unwrap();
+    busy.write_all(b"GET /s/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let asked = async {
+        while origin.connections() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, asked).await.unwrap();
+    let began = Instant::now();
+    proxy.drain(Duration::from_millis(200)).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "well before the request's own limit"
+    );
+}
+
+#[tokio::test]
+async fn several_workers_share_a_port_that_no_stranger_can_share() {
+    let origin = Origin::echo("s").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let config = |listen| proxy::Config {
+        listen,
+        workers: 3,
+        access_log: AccessLog::Off,
+        caller: "web".parse().unwrap(),
+        domain: "amalgam8".into(),
+    };
+    let start = |listen| {
+        proxy::start(
+            config(listen),
+            fabric.routes.clone(),
+            fabric.metrics.clone(),
+        )
+    };
+    let first = start(Listen::Any(0)).unwrap();
+    let port = first.address().port();
+    let to = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    for _ in 0..20 {
+        assert_eq!(request(to, "GET /s/", &[]).await.status, 200);
+    }
+    let second = start(Listen::Any(port)).map(drop);
+    assert!(matches!(second, Err(proxy::StartError::Bind { .. })));
+    first.drain(DEADLINE).await;
+    start(Listen::Any(port)).unwrap();
+}

@@ -1,0 +1,178 @@
+//! One instance as the proxy sees it, shared by all workers and by every backend it is in.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use a8_common::model::{Authority, EndpointType, Instance, InstanceId};
+use http::HeaderValue;
+
+use super::metrics::Gauge;
+
+/// What a clear-text HTTP endpoint without a port means.
+const HTTP_PORT: u16 = 80;
+
+/// Where to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An address.
+    Address(SocketAddr),
+    /// A name, looked up when a connection is made.
+    Name(Arc<str>, u16),
+}
+
+/// One instance that takes requests. It lives as long as its endpoint does: a change of
+/// rules, or of its tags, leaves it and its connections alone.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Tells it from every other one of this process; pools are kept by it.
+    pub key: u64,
+    /// The instance's id at its source.
+    pub id: InstanceId,
+    /// Where to connect to.
+    pub target: Target,
+    /// `host:port`, for logs and replies.
+    pub label: Box<str>,
+    /// The `Host` of requests to an endpoint that is given by name.
+    pub host: Option<HeaderValue>,
+    /// Open connections to instances of its service.
+    pub connections: Arc<Gauge>,
+    in_flight: AtomicU32,
+    open: AtomicU32,
+    gone: AtomicBool,
+}
+
+/// Why an instance cannot take requests from this proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unusable(pub EndpointType);
+
+impl Upstream {
+    /// The proxy's view of `instance`.
+    ///
+    /// # Errors
+    /// [`Unusable`] when the endpoint is of a kind that is not spoken yet.
+    pub fn new(instance: &Instance, connections: Arc<Gauge>) -> Result<Self, Unusable> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let kind = instance.endpoint.kind();
+        if kind != EndpointType::Http {
+            return Err(Unusable(kind));
+        }
+        let Authority { host, port } = instance.endpoint.authority().map_err(|_| Unusable(kind))?;
+        let port_or_default = port.unwrap_or(HTTP_PORT);
+        let (target, label, host) = match host.parse::<IpAddr>() {
+            Ok(ip) => {
+                let address = SocketAddr::new(ip, port_or_default);
+                (Target::Address(address), address.to_string(), None)
+            }
+            Err(_) => {
+                let written = match port {
+                    Some(port) if port != HTTP_PORT => {
+                        HeaderValue::from_str(&format!("{host}:{port}"))
+                    }
+                    _ => HeaderValue::from_str(&host),
+                };
+                let label = format!("{host}:{port_or_default}");
+                (Target::Name(host, port_or_default), label, written.ok())
+            }
+        };
+        Ok(Self {
+            key: NEXT.fetch_add(1, Ordering::Relaxed),
+            id: instance.id.clone(),
+            target,
+            label: label.into(),
+            host,
+            connections,
+            in_flight: AtomicU32::new(0),
+            open: AtomicU32::new(0),
+            gone: AtomicBool::new(false),
+        })
+    }
+
+    /// Requests that wait for a response or are reading one.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Open connections, busy or idle.
+    pub fn open(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Whether configuration has taken it away: its idle connections are then closed.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Marks it as taken away.
+    pub fn retire(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Counts a request in flight for as long as it lives.
+#[derive(Debug)]
+pub(super) struct InFlight(pub(super) Arc<Upstream>);
+
+impl InFlight {
+    pub(super) fn new(upstream: Arc<Upstream>) -> Self {
+        upstream.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(upstream)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts an open connection for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Open(Arc<Upstream>);
+
+impl Open {
+    pub(super) fn new(upstream: Arc<Upstream>) -> Self {
+        upstream.open.fetch_add(1, Ordering::Relaxed);
+        upstream.connections.add(1);
+        Self(upstream)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.connections.add(-1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(kind: &str, value: &str) -> Result<Upstream, Unusable> {
+        let text = format!(
+            r#"{{"id":"i","service_name":"s","endpoint":{{"type":"{kind}","value":"{value}"}}}}"#
+        );
+        Upstream::new(&serde_json::from_str(&text).unwrap(), Arc::default())
+    }
+
+    #[test]
+    fn an_address_is_dialled_as_it_is_and_a_name_is_the_host_too() {
+        let by_address = upstream("http", "10.0.0.7:9080").unwrap();
+        assert_eq!(&*by_address.label, "10.0.0.7:9080");
+        assert_eq!(by_address.host, None);
+        let ipv6 = upstream("http", "[::1]:9080").unwrap();
+        assert_eq!(ipv6.target, Target::Address("[::1]:9080".parse().unwrap()));
+        let by_name = upstream("http", "http://shop.example/x").unwrap();
+        assert_eq!(by_name.target, Target::Name("shop.example".into(), 80));
+        assert_eq!(by_name.host.unwrap(), "shop.example");
+        assert_eq!(upstream("http", "a:81").unwrap().host.unwrap(), "a:81");
+    }
+
+    #[test]
+    fn other_kinds_are_not_usable_yet() {
+        for (kind, value) in [("https", "a:1"), ("tcp", "a:1"), ("user", "x")] {
+            assert!(upstream(kind, value).is_err(), "{kind}");
+        }
+    }
+}

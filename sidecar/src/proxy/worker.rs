@@ -1,0 +1,221 @@
+//! One thread of the data plane, with everything that is its own: runtime, listener, pools,
+//! log buffer. Workers share nothing that is written per request but counters.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use a8_common::rule::Trace;
+use a8_common::task::Stop;
+use arc_swap::{ArcSwap, Cache};
+use http::request::Parts;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tracing::error;
+
+use super::access_log::{self, FLUSH_AFTER};
+use super::connections::Connections;
+use super::listener;
+use super::pool::Pool;
+use super::routes::{Plan, Routes, Unroutable};
+use super::{Ending, Shared};
+
+/// How often timeouts are looked after that need no precision.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// The state of one worker thread.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pool: Rc<Pool>,
+    pub(super) connections: Rc<Connections>,
+    pub(super) log: Option<access_log::Buffer>,
+    pub(super) buffers: Buffers,
+    pub(super) clock: RefCell<Clock>,
+    routes: RefCell<Cache<Arc<ArcSwap<Routes>>, Arc<Routes>>>,
+    random: RefCell<fastrand::Rng>,
+    tasks: RefCell<JoinSet<()>>,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, log: Option<access_log::Log>) -> Rc<Self> {
+        Rc::new(Self {
+            routes: RefCell::new(Cache::new(shared.routes.clone())),
+            shared,
+            pool: Rc::default(),
+            connections: Connections::new(),
+            log: log.map(access_log::Buffer::new),
+            buffers: Buffers::default(),
+            clock: RefCell::new(Clock::new()),
+            random: RefCell::new(fastrand::Rng::new()),
+            tasks: RefCell::default(),
+        })
+    }
+
+    /// Decides by the state of this moment.
+    pub(super) fn decide(
+        &self,
+        head: &Parts,
+        trace: impl FnMut(&Trace),
+    ) -> Result<Plan, Unroutable> {
+        let mut routes = self.routes.borrow_mut();
+        let mut random = self.random.borrow_mut();
+        routes.load().plan(&self.shared, head, &mut *random, trace)
+    }
+
+    /// Runs the task of a connection until it ends, at most as long as the worker runs.
+    pub(super) fn drive(&self, work: impl Future<Output = ()> + 'static) {
+        let mut tasks = self.tasks.borrow_mut();
+        while let Some(ended) = tasks.try_join_next() {
+            if let Err(e) = ended
+                && e.is_panic()
+            {
+                error!("the task of a connection panicked");
+            }
+        }
+        tasks.spawn_local(work);
+    }
+
+    /// Serves until `ending` says so, and lets requests in flight end.
+    pub(super) async fn run(self: Rc<Self>, listener: TcpListener, ending: Ending) {
+        let housekeeping = async {
+            tokio::join!(self.sweep(), self.flush());
+        };
+        tokio::select! {
+            () = housekeeping => {}
+            () = self.serve(listener, &ending.close) => {}
+            () = ending.abort.wait() => {}
+        }
+        // The tasks hold the worker, and the worker holds the tasks.
+        let mut tasks = self.tasks.take();
+        self.pool.clear();
+        tasks.shutdown().await;
+    }
+
+    async fn serve(self: &Rc<Self>, listener: TcpListener, close: &Stop) {
+        listener::accept(self, listener, close).await;
+        self.connections.close();
+        while self.connections.len() > 0 {
+            self.connections.ended.notified().await;
+        }
+    }
+
+    async fn sweep(&self) {
+        let mut tick = tokio::time::interval(SWEEP_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = tick.tick().await.into_std();
+            self.pool.sweep(now);
+            self.connections.sweep(now);
+            self.clock.borrow_mut().set();
+        }
+    }
+
+    async fn flush(&self) {
+        let Some(log) = &self.log else {
+            return std::future::pending().await;
+        };
+        loop {
+            log.begun.notified().await;
+            tokio::time::sleep(FLUSH_AFTER).await;
+            log.flush();
+        }
+    }
+}
+
+/// Buffers for lines, used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Buffers(RefCell<Vec<Vec<u8>>>);
+
+impl Buffers {
+    const MAX: usize = 64;
+    const MAX_BYTES: usize = 4096;
+
+    pub(super) fn take(&self) -> Vec<u8> {
+        let used = self.0.borrow_mut().pop();
+        used.unwrap_or_else(|| Vec::with_capacity(1024))
+    }
+
+    pub(super) fn give(&self, buffer: Vec<u8>) {
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < Self::MAX && buffer.capacity() <= Self::MAX_BYTES {
+            kept.push(buffer);
+        }
+    }
+}
+
+/// Turns the monotonic time that requests are measured by into a date, without asking the
+/// system for it each time.
+#[derive(Debug)]
+pub(super) struct Clock {
+    at: Instant,
+    unix: Duration,
+    /// The second that `text` shows.
+    second: u64,
+    text: String,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let mut clock = Self {
+            at: Instant::now(),
+            unix: Duration::ZERO,
+            second: u64::MAX,
+            text: String::new(),
+        };
+        clock.set();
+        clock
+    }
+
+    /// Asks the system for the time.
+    fn set(&mut self) {
+        self.at = Instant::now();
+        self.unix = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+    }
+
+    /// `instant` as RFC 3339 in UTC, to the millisecond.
+    pub(super) fn stamp(&mut self, instant: Instant) -> &str {
+        let since = instant.saturating_duration_since(self.at);
+        let unix = self.unix + since;
+        if unix.as_secs() != self.second {
+            self.second = unix.as_secs();
+            let second = i64::try_from(self.second).unwrap_or(i64::MAX);
+            let date = jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::MAX);
+            self.text = format!("{date:.3}");
+        }
+        let millis = unix.subsec_millis();
+        let at = self.text.len().saturating_sub("000Z".len());
+        self.text.truncate(at);
+        for digit in [millis / 100, millis / 10 % 10, millis % 10] {
+            self.text.push(char::from(b'0' + digit as u8));
+        }
+        self.text.push('Z');
+        &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_shows_each_moment_to_the_millisecond() {
+        let at = Instant::now();
+        let mut clock = Clock {
+            at,
+            unix: Duration::from_millis(1_767_225_599_998),
+            second: u64::MAX,
+            text: String::new(),
+        };
+        let mut shown = |after| clock.stamp(at + Duration::from_millis(after)).to_owned();
+        assert_eq!(shown(0), "2025-12-31T23:59:59.998Z");
+        assert_eq!(shown(1), "2025-12-31T23:59:59.999Z");
+        assert_eq!(shown(2), "2026-01-01T00:00:00.000Z");
+        assert_eq!(shown(45), "2026-01-01T00:00:00.043Z");
+        // An earlier one again, as when two requests of different ages are logged.
+        assert_eq!(shown(1), "2025-12-31T23:59:59.999Z");
+    }
+}

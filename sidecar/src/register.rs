@@ -1,0 +1,244 @@
+//! Keeps the service registered: registers, renews, registers anew, deregisters.
+//!
+//! A registry that is away never stops the sidecar: the registrar goes on asking. It says on
+//! a channel how it stands, and takes the service away when it is told to stop.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use a8_common::model::{Endpoint, EndpointError, EndpointType, Identity, InstanceId, Status};
+use a8_common::registration::{Announcement, Error, Lease, Registration};
+use a8_common::task::Stop;
+use serde::Serialize;
+use tokio::net::{UdpSocket, lookup_host};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+/// The first pause after a failure; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long the last word to the registry may take.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How the registration stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Standing {
+    /// The id that the registry gave.
+    pub id: Option<InstanceId>,
+    /// The endpoint that is registered.
+    pub endpoint: Option<Endpoint>,
+    /// Why it is not registered, or could not be renewed.
+    pub problem: Option<String>,
+}
+
+/// Where the service listens, as far as it is known.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The host; the address by which the registry is reached when absent.
+    pub host: Option<String>,
+    /// The port.
+    pub port: u16,
+    /// How it is spoken to.
+    pub kind: EndpointType,
+    /// Hosts and ports of the registries.
+    pub registries: Vec<(String, u16)>,
+}
+
+/// Why there is no endpoint to register.
+#[derive(Debug, thiserror::Error)]
+enum PlaceError {
+    #[error("the own address is not known: no registry can be reached from here")]
+    Address,
+    #[error("the endpoint is not valid: {0}")]
+    Endpoint(#[from] EndpointError),
+}
+
+/// Why the service is not registered.
+#[derive(Debug, thiserror::Error)]
+enum RegisterError {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
+    Registry(#[from] Error),
+}
+
+impl Place {
+    /// The endpoint to register.
+    async fn endpoint(&self) -> Result<Endpoint, PlaceError> {
+        let value = match &self.host {
+            Some(host) => match host.parse::<IpAddr>() {
+                Ok(ip) => SocketAddr::new(ip, self.port).to_string(),
+                Err(_) => format!("{host}:{}", self.port),
+            },
+            None => {
+                let ip = self.own_address().await.ok_or(PlaceError::Address)?;
+                SocketAddr::new(ip, self.port).to_string()
+            }
+        };
+        Ok(Endpoint::new(self.kind, &value)?)
+    }
+
+    /// The address that a registry would see: that of the interface towards it. Nothing is
+    /// sent for this.
+    async fn own_address(&self) -> Option<IpAddr> {
+        for (host, port) in &self.registries {
+            let Ok(addresses) = lookup_host((host.as_str(), *port)).await else {
+                continue;
+            };
+            for address in addresses {
+                let any: IpAddr = match address {
+                    SocketAddr::V4(_) => [0_u8; 4].into(),
+                    SocketAddr::V6(_) => [0_u16; 8].into(),
+                };
+                if let Ok(socket) = UdpSocket::bind((any, 0)).await
+                    && socket.connect(address).await.is_ok()
+                    && let Ok(own) = socket.local_addr()
+                {
+                    return Some(own.ip());
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Keeps one service registered; [`run`](Registrar::run) is its task.
+pub struct Registrar {
+    registry: Arc<dyn Registration>,
+    identity: Identity,
+    place: Place,
+    standing: watch::Sender<Standing>,
+}
+
+impl Registrar {
+    /// A registrar that reports on the returned channel.
+    pub fn new(
+        registry: Arc<dyn Registration>,
+        identity: Identity,
+        place: Place,
+    ) -> (Self, watch::Receiver<Standing>) {
+        let (standing, report) = watch::channel(Standing::default());
+        let registrar = Self {
+            registry,
+            identity,
+            place,
+            standing,
+        };
+        (registrar, report)
+    }
+
+    /// Keeps the service registered until `stop` fires, then takes it away.
+    pub async fn run(self, stop: Stop) {
+        let mut lease = None;
+        // Whatever is cut off here is safe to do again, or is undone below.
+        let kept = stop.race(self.keep(&mut lease)).await;
+        debug_assert!(kept.is_none(), "it is kept until the end");
+        // A request that was cut off may have been carried out: its id is known from before.
+        let Some(Lease { id, .. }) = lease else {
+            return;
+        };
+        match tokio::time::timeout(FAREWELL, self.registry.deregister(&id)).await {
+            Ok(Ok(())) => info!(%id, "deregistered"),
+            Ok(Err(e)) => warn!(%id, error = %e, "not deregistered; it will expire"),
+            Err(_) => warn!(%id, "not deregistered in time; it will expire"),
+        }
+        self.standing.send_modify(|s| s.id = None);
+    }
+
+    async fn keep(&self, lease: &mut Option<Lease>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.register(lease).await {
+                Ok(granted) => {
+                    pause = FIRST_PAUSE;
+                    self.renew(&granted).await;
+                }
+                Err(e) => {
+                    let after = match &e {
+                        RegisterError::Registry(e) => e.retry_after(),
+                        RegisterError::Place(_) => None,
+                    };
+                    self.trouble(&e.to_string());
+                    sleep(jittered(pause).max(after.unwrap_or_default())).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    async fn register(&self, lease: &mut Option<Lease>) -> Result<Lease, RegisterError> {
+        let me = Announcement {
+            service_name: self.identity.service.clone(),
+            endpoint: self.place.endpoint().await?,
+            ttl: None,
+            status: Status::Up,
+            tags: self.identity.tags.clone(),
+            metadata: None,
+        };
+        let granted = self.registry.register(&me).await?;
+        info!(id = %granted.id, service = %me.service_name, endpoint = me.endpoint.value(), "registered");
+        *lease = Some(granted.clone());
+        self.standing.send_replace(Standing {
+            id: Some(granted.id.clone()),
+            endpoint: Some(me.endpoint),
+            problem: None,
+        });
+        Ok(granted)
+    }
+
+    /// Renews until the registry no longer knows the instance.
+    async fn renew(&self, lease: &Lease) {
+        let every = lease.ttl / 3;
+        let mut pause = FIRST_PAUSE;
+        let mut failing_since = None;
+        sleep(jittered(every)).await;
+        loop {
+            match self.registry.renew(&lease.id).await {
+                Ok(()) => {
+                    pause = FIRST_PAUSE;
+                    failing_since = None;
+                    self.standing
+                        .send_if_modified(|s| s.problem.take().is_some());
+                    sleep(jittered(every)).await;
+                }
+                Err(Error::Unknown(_)) => {
+                    info!(id = %lease.id, "the registry has forgotten this instance");
+                    return;
+                }
+                Err(e) => {
+                    self.trouble(&e.to_string());
+                    // A registry that has been away for longer than the lease has lost it,
+                    // and may have lost more: asking for a new one tells it all again.
+                    let since = *failing_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > lease.ttl {
+                        return;
+                    }
+                    sleep(jittered(pause.min(every))).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Says once what is wrong.
+    fn trouble(&self, problem: &str) {
+        let new = self.standing.send_if_modified(|s| {
+            let new = s.problem.as_deref() != Some(problem);
+            s.problem = Some(problem.to_owned());
+            new
+        });
+        if new {
+            warn!(problem, "the registration is in trouble");
+        }
+    }
+}
+
+/// From three quarters to all of `time`, so that a thousand sidecars do not ask in step.
+fn jittered(time: Duration) -> Duration {
+    time.mul_f64(0.75 + fastrand::f64() / 4.0)
+}
+
+#[cfg(test)]
+mod tests;

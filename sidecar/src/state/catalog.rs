@@ -1,0 +1,218 @@
+//! The instances that are known, by service.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use a8_common::model::{Epoch, Instance, InstanceId, ServiceName, Tags};
+use a8_common::view::Update;
+use tokio::time::Instant;
+use tracing::info;
+
+use crate::proxy::{Members, Metrics, Unusable, Upstream};
+
+struct Entry {
+    instance: Arc<Instance>,
+    upstream: Result<Arc<Upstream>, Unusable>,
+    /// Until when it is kept although its source no longer knows it.
+    until: Option<Instant>,
+}
+
+/// All instances, with what the proxy holds of each.
+pub(super) struct Catalog {
+    metrics: Arc<Metrics>,
+    epoch: Option<Epoch>,
+    services: HashMap<ServiceName, BTreeMap<InstanceId, Entry>>,
+    /// Where each id is.
+    places: HashMap<InstanceId, ServiceName>,
+    held: usize,
+}
+
+impl Catalog {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            epoch: None,
+            services: HashMap::new(),
+            places: HashMap::new(),
+            held: 0,
+        }
+    }
+
+    /// Takes an update in and adds the services it touches to `touched`. What a new epoch
+    /// does not know is held until `until`.
+    pub(super) fn take(
+        &mut self,
+        update: Update<Instance>,
+        until: Instant,
+        touched: &mut HashSet<ServiceName>,
+    ) {
+        match update {
+            Update::Change(change) => {
+                for gone in &change.removes {
+                    self.remove(&gone.id, touched);
+                }
+                for upsert in &change.upserts {
+                    self.insert(&upsert.item, touched);
+                }
+            }
+            Update::Reset(snapshot) => {
+                let another = self.epoch.is_some() && self.epoch != snapshot.epoch;
+                self.epoch = snapshot.epoch.clone();
+                let missing: Vec<InstanceId> = self
+                    .places
+                    .keys()
+                    .filter(|id| !snapshot.items.contains_key(*id))
+                    .cloned()
+                    .collect();
+                if another && !missing.is_empty() {
+                    info!(
+                        instances = missing.len(),
+                        "unknown to a new epoch, held for a while"
+                    );
+                }
+                for id in missing {
+                    if another {
+                        self.hold(&id, until);
+                    } else {
+                        self.remove(&id, touched);
+                    }
+                }
+                for instance in snapshot.items.values() {
+                    self.insert(instance, touched);
+                }
+            }
+        }
+    }
+
+    /// Lets go of what was held until `now`.
+    pub(super) fn expire(&mut self, now: Instant, touched: &mut HashSet<ServiceName>) {
+        let over: Vec<InstanceId> = self
+            .services
+            .values()
+            .flatten()
+            .filter(|(_, entry)| entry.until.is_some_and(|until| until <= now))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in over {
+            self.remove(&id, touched);
+        }
+    }
+
+    /// When the next held instance is let go.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        if self.held == 0 {
+            return None;
+        }
+        let entries = self.services.values().flat_map(BTreeMap::values);
+        entries.filter_map(|entry| entry.until).min()
+    }
+
+    /// The services that have an instance.
+    pub(super) fn services(&self) -> impl Iterator<Item = &ServiceName> {
+        self.services.keys()
+    }
+
+    /// How many instances there are, and how many of them are held.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.places.len(), self.held)
+    }
+
+    /// The instances of `service` that carry `tags` and take requests: those that a registry
+    /// lists to whoever asks for nothing special, users' own words for their status included.
+    pub(super) fn members(&self, service: &ServiceName, tags: &Tags) -> Members {
+        let mut usable = Vec::new();
+        let mut unusable = 0;
+        for entry in self
+            .services
+            .get(service)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+        {
+            if !entry.instance.status.listed_by_default() || !entry.instance.tags.contains_all(tags)
+            {
+                continue;
+            }
+            match &entry.upstream {
+                Ok(upstream) => usable.push(upstream.clone()),
+                Err(_) => unusable += 1,
+            }
+        }
+        Members {
+            usable: usable.into(),
+            unusable,
+        }
+    }
+
+    fn insert(&mut self, instance: &Arc<Instance>, touched: &mut HashSet<ServiceName>) {
+        let service = &instance.service_name;
+        let before = match self.places.get(&instance.id) {
+            Some(place) => self
+                .services
+                .get_mut(place)
+                .and_then(|s| s.remove(&instance.id)),
+            None => None,
+        };
+        let mut kept = None;
+        if let Some(before) = before {
+            self.held -= usize::from(before.until.is_some());
+            let old = &before.instance;
+            if old.service_name != *service {
+                touched.insert(old.service_name.clone());
+                self.drop_if_empty(&old.service_name.clone());
+                retire(&before);
+            } else if old.endpoint != instance.endpoint {
+                retire(&before);
+            } else {
+                kept = Some(before.upstream);
+            }
+        }
+        let upstream = kept.unwrap_or_else(|| {
+            let connections = self.metrics.connections(service.as_str());
+            Upstream::new(instance, connections).map(Arc::new)
+        });
+        let entry = Entry {
+            instance: instance.clone(),
+            upstream,
+            until: None,
+        };
+        touched.insert(service.clone());
+        self.places.insert(instance.id.clone(), service.clone());
+        let place = self.services.entry(service.clone()).or_default();
+        place.insert(instance.id.clone(), entry);
+    }
+
+    fn remove(&mut self, id: &InstanceId, touched: &mut HashSet<ServiceName>) {
+        let Some(service) = self.places.remove(id) else {
+            return;
+        };
+        if let Some(entry) = self.services.get_mut(&service).and_then(|s| s.remove(id)) {
+            self.held -= usize::from(entry.until.is_some());
+            retire(&entry);
+        }
+        self.drop_if_empty(&service);
+        touched.insert(service);
+    }
+
+    fn hold(&mut self, id: &InstanceId, until: Instant) {
+        let place = self.places.get(id).and_then(|s| self.services.get_mut(s));
+        // One that is held already does not get more time by yet another epoch.
+        if let Some(entry) = place.and_then(|s| s.get_mut(id))
+            && entry.until.is_none()
+        {
+            entry.until = Some(until);
+            self.held += 1;
+        }
+    }
+
+    fn drop_if_empty(&mut self, service: &ServiceName) {
+        if self.services.get(service).is_some_and(BTreeMap::is_empty) {
+            self.services.remove(service);
+        }
+    }
+}
+
+fn retire(entry: &Entry) {
+    if let Ok(upstream) = &entry.upstream {
+        upstream.retire();
+    }
+}

@@ -1,0 +1,248 @@
+//! A whole fabric: registry, controller, services with a sidecar beside each, a gateway.
+
+use std::path::Path;
+
+use futures_util::{StreamExt, stream};
+use reqwest::Client;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::server::{Server, client};
+use crate::{ports, wait};
+
+/// Registry and controller, and where the configurations of sidecars are kept.
+pub struct Fabric {
+    /// The registry.
+    pub registry: Server,
+    /// The controller.
+    pub controller: Server,
+    /// A folder that ends with the fabric.
+    pub folder: TempDir,
+}
+
+/// A running sidecar.
+pub struct Sidecar {
+    /// The process, for signals and logs.
+    pub process: Process,
+    /// The application's way out.
+    pub proxy: String,
+    /// The admin address.
+    pub admin: String,
+    http: Client,
+}
+
+/// One instance of a demo service, with the sidecar that registers it and is its way out.
+pub struct Service {
+    /// The service itself.
+    pub process: Process,
+    /// The sidecar beside it.
+    pub sidecar: Sidecar,
+    /// Where the service listens.
+    pub url: String,
+}
+
+impl Fabric {
+    /// Starts the two servers with their state in memory.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Server::registry(&[]).await;
+        let controller = Server::controller(&[]).await;
+        Self {
+            registry,
+            controller,
+            folder,
+        }
+    }
+
+    /// Starts the two servers with their state on disk.
+    pub async fn start_durable() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| format!("--data_dir={}", folder.path().join(name).display());
+        let (registry, controller) = (at("registry"), at("controller"));
+        let registry = Server::registry(&["--store=embedded", &registry]).await;
+        let controller = Server::controller(&["--database_type=embedded", &controller]).await;
+        Self {
+            registry,
+            controller,
+            folder,
+        }
+    }
+
+    /// Starts an instance of the demo service `name`, and its sidecar, and waits until both
+    /// are ready. `calls` says whether the service calls others.
+    pub async fn service(&self, name: &str, version: &str, flags: &[&str], calls: bool) -> Service {
+        let port = ports::free();
+        let proxy = ports::free();
+        let mut args = vec!["--host=127.0.0.1".to_owned(), format!("--port={port}")];
+        args.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        if calls {
+            args.push(format!("--proxy-url=http://127.0.0.1:{proxy}"));
+        }
+        let process = Process::start(name, &args, &[]);
+        let url = format!("http://127.0.0.1:{port}");
+        answers(&client(), &format!("{url}/health"), &process).await;
+        let more =
+            format!("register: true\nendpoint:\n  host: 127.0.0.1\n  port: {port}\n  type: http\n");
+        let sidecar = self.sidecar_at(proxy, name, version, &more).await;
+        Service {
+            process,
+            sidecar,
+            url,
+        }
+    }
+
+    /// Starts a sidecar without a service, which is the way in from outside.
+    pub async fn gateway(&self) -> Sidecar {
+        self.sidecar_at(ports::free(), "gateway", "none", "").await
+    }
+
+    /// Starts a sidecar with `more` in its configuration, and waits until it is ready.
+    async fn sidecar_at(&self, proxy: u16, name: &str, version: &str, more: &str) -> Sidecar {
+        let admin = ports::free();
+        let config = format!(
+            "service:\n  name: {name}\n  tags: [version={version}]\nproxy: true\n{more}\
+             registry:\n  url: {}\ncontroller:\n  url: {}\nproxy_config:\n  \
+             http_listener_port: {proxy}\n  admin_port: {admin}\n  worker_threads: 1\n",
+            self.registry.url, self.controller.url
+        );
+        let file = self.folder.path().join(format!("sidecar-{proxy}.yaml"));
+        std::fs::write(&file, config).unwrap();
+        Sidecar::start(&file, proxy, admin).await
+    }
+
+    /// Creates the rules of a file of the examples.
+    pub async fn create_rules(&self, file: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../examples")
+            .join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let rules: Value = serde_saphyr::from_str(&text).unwrap();
+        self.controller.post("/v1/rules", &rules).await.expect(201);
+    }
+
+    /// Waits until `sidecars` go by what registry and controller hold now, and know
+    /// `instances` instances.
+    pub async fn settled(&self, sidecars: &[&Sidecar], instances: usize) {
+        wait::until("all instances to register", || async {
+            let list = self
+                .registry
+                .get("/api/v1/instances")
+                .await
+                .expect(200)
+                .json();
+            match list["instances"].as_array().map(Vec::len) {
+                Some(count) if count == instances => Ok(()),
+                _ => Err(list.to_string()),
+            }
+        })
+        .await;
+        for (path, kind) in [("/api/v1/instances", "instances"), ("/v1/rules", "rules")] {
+            let server = if kind == "rules" {
+                &self.controller
+            } else {
+                &self.registry
+            };
+            let tag = server.get(path).await.expect(200).header("etag").to_owned();
+            let revision: u64 = tag
+                .trim_matches('"')
+                .rsplit('-')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap();
+            for sidecar in sidecars {
+                sidecar.reaches(kind, revision).await;
+            }
+        }
+    }
+}
+
+impl Sidecar {
+    async fn start(config: &Path, proxy: u16, admin: u16) -> Self {
+        let args = [
+            format!("--config={}", config.display()),
+            "--log_format=json".to_owned(),
+        ];
+        let process = Process::start("a8sidecar", &args, &[]);
+        let sidecar = Self {
+            process,
+            proxy: format!("http://127.0.0.1:{proxy}"),
+            admin: format!("http://127.0.0.1:{admin}"),
+            http: client(),
+        };
+        let ready = format!("{}/ready", sidecar.admin);
+        answers(&sidecar.http, &ready, &sidecar.process).await;
+        sidecar
+    }
+
+    /// What the admin endpoint says at `path`.
+    pub async fn admin(&self, path: &str) -> Value {
+        let answer = self
+            .http
+            .get(format!("{}{path}", self.admin))
+            .send()
+            .await
+            .unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// Waits until it goes by `revision` of `kind`, which is `rules` or `instances`.
+    pub async fn reaches(&self, kind: &str, revision: u64) {
+        wait::until(&format!("revision {revision} of {kind}"), || async {
+            let state = self.admin("/state").await;
+            match state[kind]["revision"].as_u64() {
+                Some(now) if now >= revision => Ok(()),
+                _ => Err(state.to_string()),
+            }
+        })
+        .await;
+    }
+
+    /// One request; the answer's text, or what went wrong.
+    pub async fn get(&self, path: &str, cookie: Option<&str>) -> Result<String, String> {
+        let url = format!("{}{path}", self.proxy);
+        let mut request = self.http.get(url).timeout(wait::PATIENCE);
+        if let Some(cookie) = cookie {
+            request = request.header("cookie", cookie);
+        }
+        let answer = request.send().await.map_err(|e| format!("{e:?}"))?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(|e| format!("{e:?}"))?;
+        match status.is_success() {
+            true => Ok(text),
+            false => Err(format!("{status}: {text}")),
+        }
+    }
+
+    /// `count` requests, some at a time.
+    pub async fn get_many(&self, path: &str, count: usize) -> Vec<Result<String, String>> {
+        let requests = (0..count).map(|_| self.get(path, None));
+        stream::iter(requests).buffer_unordered(16).collect().await
+    }
+}
+
+/// Requests one after the other as long as `going`; what they were answered.
+pub async fn load(
+    sidecar: &Sidecar,
+    path: &str,
+    going: &std::sync::atomic::AtomicBool,
+) -> Vec<Result<String, String>> {
+    let mut answers = Vec::new();
+    while going.load(std::sync::atomic::Ordering::Relaxed) {
+        answers.push(sidecar.get(path, None).await);
+    }
+    answers
+}
+
+/// Waits until `url` answers 200.
+async fn answers(http: &Client, url: &str, process: &Process) {
+    wait::until(&format!("{url} to answer 200"), || async {
+        match http.get(url).send().await {
+            Ok(answer) if answer.status() == 200 => Ok(()),
+            Ok(answer) => Err(answer.text().await.unwrap_or_default()),
+            Err(e) => Err(format!("{e:?}\n{}", process.stderr())),
+        }
+    })
+    .await;
+}

@@ -1,0 +1,26 @@
+//! The kit of the black-box tests: real binaries, real sockets, real HTTP.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`process`] | one child process: its log, its signals, its end |
+//! | [`server`] | a registry or a controller under test, and calls of its API |
+//! | [`fabric`] | a whole fabric: both servers, services with their sidecars, a gateway |
+//! | [`ports`] | ports for processes that have to be told theirs |
+//! | [`watch`] | a reader of a watch stream |
+//! | [`wait`] | waiting for something that becomes true |
+//!
+//! A failure here is a failed test, so the kit panics with what it saw instead of handing
+//! errors to callers that could do nothing else. Whatever a test starts is killed when the
+//! test ends, and its log is shown when the test fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a kit for tests: see above"
+)]
+
+pub mod fabric;
+pub mod ports;
+pub mod process;
+pub mod server;
+pub mod wait;
+pub mod watch;

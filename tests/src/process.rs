@@ -1,0 +1,142 @@
+//! One child process: its log, its signals, its end.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::wait;
+
+/// A running binary of the workspace. Killed when dropped.
+pub struct Process {
+    name: String,
+    child: Child,
+    stdout: Arc<Mutex<Vec<String>>>,
+    stderr: Arc<Mutex<Vec<String>>>,
+}
+
+/// Where cargo put the binary `name`.
+///
+/// # Panics
+/// When it is not there: `cargo test -p a8-tests` alone does not build the other packages.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test
+        .ancestors()
+        .find(|f| f.ends_with("deps"))
+        .and_then(Path::parent);
+    let path = folder.unwrap_or_else(|| test.parent().unwrap()).join(name);
+    assert!(
+        path.exists(),
+        "{} is not built: run `make test`, or `cargo build --workspace` first",
+        path.display()
+    );
+    path
+}
+
+impl Process {
+    /// Starts the binary `name`. The environment holds nothing but `env`, so that what the
+    /// tester's shell says cannot change a test.
+    pub fn start(name: &str, args: &[String], env: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(binary(name))
+            .args(args)
+            .env_clear()
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start {name}: {e}"));
+        let stdout = collect(child.stdout.take().unwrap());
+        let stderr = collect(child.stderr.take().unwrap());
+        Self {
+            name: name.to_owned(),
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Waits for the JSON log line that says `message`, and returns it. Only the latest
+    /// process of a restarted server has such a line in its log.
+    pub async fn logged(&self, message: &str) -> Value {
+        wait::until(&format!("{} to log {message:?}", self.name), || async {
+            let lines = self.stderr.lock().unwrap();
+            let found = lines
+                .iter()
+                .filter_map(|l| serde_json::from_str::<Value>(l).ok());
+            let mut said = found.filter(|v| v["message"] == message);
+            said.next().ok_or_else(|| lines.join("\n"))
+        })
+        .await
+    }
+
+    /// All that was written to standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().join("\n")
+    }
+
+    /// All that was written to standard output so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.lock().unwrap().join("\n")
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap_or_else(|e| panic!("cannot signal {}: {e}", self.name));
+    }
+
+    /// Ends it at once, as a power cut would, and waits until it is gone.
+    pub fn kill(&mut self) {
+        // Fails only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for its end.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let name = self.name.clone();
+        wait::until(&format!("{name} to end"), || {
+            let ended = self.child.try_wait().unwrap();
+            async move { ended.ok_or_else(|| "still running".to_owned()) }
+        })
+        .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking() {
+            let lines = self.stderr.lock().unwrap();
+            let tail = &lines[lines.len().saturating_sub(40)..];
+            eprintln!(
+                "--- the last lines of {}:\n{}\n---",
+                self.name,
+                tail.join("\n")
+            );
+        }
+    }
+}
+
+fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let to = lines.clone();
+    // Ends with the pipe, that is with the process.
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            to.lock().unwrap().push(line);
+        }
+    });
+    lines
+}

@@ -1,0 +1,88 @@
+//! Many watchers, and some that do not read.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step is a failed test"
+)]
+
+use std::collections::BTreeMap;
+
+use a8_tests::server::Server;
+use a8_tests::watch::Watch;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+const WATCHERS: usize = 100;
+const STALLED: usize = 100;
+const CHANGES: usize = 150;
+
+/// A rule of about 20 kB, so that what is kept for those who do not read would show.
+fn rule(n: usize) -> Value {
+    let backends: Vec<Value> = (0..16)
+        .map(|b| {
+            let filler = "x".repeat(300);
+            let tags: Vec<String> = (0..4).map(|t| format!("{n}-{b}-{t}-{filler}")).collect();
+            json!({"tags": tags})
+        })
+        .collect();
+    json!({"id": format!("r{}", n % 7), "destination": "s", "route": {"backends": backends}})
+}
+
+/// Memory of a process in MiB, as the system counts it.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib / 1024
+}
+
+async fn stall(controller: &Server) -> TcpStream {
+    let address = controller.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET /v1/rules?watch=true HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Reads until the last change, and returns what it all added up to.
+async fn follow(mut watch: Watch) -> BTreeMap<String, Value> {
+    while watch.event().await["items"][0]["id"] != "last" {}
+    watch.items
+}
+
+#[tokio::test]
+async fn all_watchers_see_the_same_and_those_who_do_not_read_cost_little() {
+    let controller = Server::controller(&[]).await;
+    for n in 0..7 {
+        let body = json!({"rules": [rule(n)]});
+        controller.post("/v1/rules", &body).await.expect(201);
+    }
+    let _stalled = join_all((0..STALLED).map(|_| stall(&controller))).await;
+    let watches = (0..WATCHERS).map(|_| controller.watch("/v1/rules?watch=true"));
+    let watches = join_all(watches).await;
+    let before = resident(controller.process.id());
+    let change = async {
+        for n in 7..CHANGES {
+            let body = json!({"rules": [rule(n)]});
+            controller.put("/v1/rules", &body).await.expect(200);
+        }
+        let mut last = rule(CHANGES);
+        last["id"] = json!("last");
+        let body = json!({"rules": [last]});
+        controller.post("/v1/rules", &body).await.expect(201);
+    };
+    let follow = join_all(watches.into_iter().map(follow));
+    let (states, ()) = tokio::join!(follow, change);
+    for state in &states {
+        assert_eq!(state.len(), 8);
+        assert!(
+            *state == states[0],
+            "two watchers end with different states"
+        );
+    }
+    // A queue for each who does not read would be 3 MiB, for all of them 300.
+    let grown = resident(controller.process.id()).saturating_sub(before);
+    assert!(grown < 100, "{grown} MiB more");
+}
