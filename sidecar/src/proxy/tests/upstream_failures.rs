@@ -142,7 +142,6 @@ async fn no_instance_is_a_503_that_says_why() {
     for (status, kind) in [
         ("STARTING", "http"),
         ("OUT_OF_SERVICE", "http"),
-        ("warming", "http"),
         ("UP", "https"),
         ("UP", "tcp"),
     ] {
