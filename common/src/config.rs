@@ -19,6 +19,7 @@ mod setting;
 mod settings;
 
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 pub use input::Input;
@@ -46,11 +47,11 @@ impl Exit {
 
     /// Prints the text, to stdout when all is well and to stderr otherwise.
     pub fn report(&self) -> ExitCode {
-        if self.code == 0 {
-            println!("{self}");
-        } else {
-            eprintln!("{self}");
-        }
+        // A reader that has gone away, as `head` does, is no failure.
+        let _ = match self.code {
+            0 => writeln!(io::stdout(), "{self}"),
+            _ => writeln!(io::stderr(), "{self}"),
+        };
         ExitCode::from(self.code)
     }
 

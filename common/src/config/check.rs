@@ -1,5 +1,6 @@
 //! From a text or a YAML value to what the kind of a setting asks for.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use config::{Value, ValueKind};
@@ -152,9 +153,12 @@ fn json(value: &Value) -> serde_json::Value {
         ValueKind::Float(n) => (*n).into(),
         ValueKind::String(text) => text.as_str().into(),
         ValueKind::Array(items) => items.iter().map(json).collect(),
+        // In no order of its own: sorted, so that it is shown alike each time.
         ValueKind::Table(members) => members
             .iter()
             .map(|(name, value)| (name.clone(), json(value)))
+            .collect::<BTreeMap<_, _>>()
+            .into_iter()
             .collect(),
     }
 }

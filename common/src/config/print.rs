@@ -38,7 +38,41 @@ fn shown(value: &Checked) -> Value {
         Checked::Url(url) => url.as_str().into(),
         Checked::Urls(urls) => urls.iter().map(|url| url.as_str()).collect(),
         Checked::List(texts) => texts.iter().map(String::as_str).collect(),
-        Checked::Section(json) => json.clone(),
+        Checked::Section(json) => without_environments(json),
+    }
+}
+
+/// The same without the values of any member `env`: passwords reach programs that way.
+fn without_environments(json: &Value) -> Value {
+    match json {
+        Value::Array(items) => items.iter().map(without_environments).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| {
+                let shown = match name.as_str() {
+                    "env" => names_only(value),
+                    _ => without_environments(value),
+                };
+                (name.clone(), shown)
+            })
+            .collect(),
+        scalar => scalar.clone(),
+    }
+}
+
+/// An environment, as a table or as texts `NAME=value`, with every value as `***`.
+fn names_only(environment: &Value) -> Value {
+    match environment {
+        Value::Array(items) => items.iter().map(names_only).collect(),
+        Value::Object(members) => members
+            .keys()
+            .map(|name| (name.clone(), Value::from(REDACTED)))
+            .collect(),
+        Value::String(text) => match text.split_once('=') {
+            Some((name, _)) => format!("{name}={REDACTED}").into(),
+            None => REDACTED.into(),
+        },
+        _ => REDACTED.into(),
     }
 }
 

@@ -304,6 +304,20 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
+fn environments_in_sections_are_shown_without_values() {
+    let file = file(
+        "commands:\n- cmd: [a, -b]\n  env: {KEY: hush, AGE: 1}\n- env: [KEY=hush, hush]\n\
+         - inner: {env: hush}\n",
+    );
+    let printed = start(&COMPONENT, &with_file(&file, &["--print_config"]), |_| ());
+    let printed = printed.expect_err("printed").to_string();
+    assert!(!printed.contains("hush"), "{printed}");
+    for kept in ["- -b", "KEY: ", "AGE: ", "KEY=***"] {
+        assert!(printed.contains(kept), "{kept}: {printed}");
+    }
+}
+
+#[test]
 fn what_is_printed_loads_again() {
     let args = "--registry_url=http://a,http://b --registry_poll=90s --proxy \
                 --registry_token=hush --service=a:v1,x=y --capacity=-1 --print_config";
