@@ -62,6 +62,7 @@ pub struct Proxy {
 /// The routes of the admin port, within the stack that all our servers have.
 pub fn router(sidecar: Sidecar, server: Server) -> Router {
     let own = Router::new()
+        .route("/", get(index))
         .route("/config", get(config))
         .route("/routes", get(routes::show))
         .route("/clusters", get(clusters::show))
@@ -76,6 +77,24 @@ pub fn router(sidecar: Sidecar, server: Server) -> Router {
 /// How an error reply looks.
 pub fn shape(reply: &Reply) -> Value {
     json!({"error": reply.code(), "description": reply.text()})
+}
+
+/// What there is to see here, for whoever knows only the port.
+async fn index() -> Json<Value> {
+    Json(json!({
+        "GET /health": "whether the process lives",
+        "GET /ready": "whether it takes requests, and if not, what it waits for",
+        "GET /metrics": "figures, for Prometheus",
+        "GET /config": "the settings in effect, without secrets",
+        "GET /state": "what is known of instances and rules, since when, and from where",
+        "GET /routes": "the rules of each service, in the order in which they are tried",
+        "GET /clusters": "the instances of each backend, with their connections",
+        "GET /explain?from=name:tag,tag&to=service&path=/x&header=Name:value":
+            "where such a request would go, and why; header may be repeated",
+        "GET /loglevel": "the level of the log",
+        "PUT /loglevel": "changes it: debug, info, warn or error",
+        "POST /drain": "takes the service out of the registry; requests are served on",
+    }))
 }
 
 async fn config(State(sidecar): State<Sidecar>) -> Json<Value> {

@@ -43,7 +43,7 @@ pub struct Config {
     /// Everything as it was settled, without secrets.
     pub shown: Value,
     /// What is to be said of the configuration once there is a log.
-    pub remarks: Vec<&'static str>,
+    pub remarks: Vec<String>,
 }
 
 /// What is registered, and where.
@@ -112,16 +112,21 @@ impl Config {
         let identity = identity(settings);
         if identity.is_none() {
             if register {
-                settings.refuse("service", "is needed to register");
+                if !settings.is_set("service") {
+                    settings.refuse("service", "is needed to register");
+                }
             } else {
-                remarks.push("no service is named: rules cannot match this caller");
+                remarks.push("no service is named: rules cannot match this caller".to_owned());
             }
         }
+        let registry = registry(settings, register, proxy);
         Self {
             log: telemetry::Config::read(settings),
             identity: identity.unwrap_or_else(nobody),
-            register: register.then(|| read_register(settings)).flatten(),
-            proxy: proxy.then(|| read_proxy(settings)).flatten(),
+            register: register
+                .then(|| read_register(settings, registry.clone()))
+                .flatten(),
+            proxy: proxy.then(|| read_proxy(settings, registry)).flatten(),
             admin: SocketAddr::new(
                 settings
                     .parsed("admin_host")
@@ -161,28 +166,32 @@ fn identity(settings: &Settings) -> Option<Identity> {
     }
 }
 
-fn read_register(settings: &Settings) -> Option<Register> {
+/// The registry, if anything that is asked for needs one.
+fn registry(settings: &Settings, register: bool, proxy: bool) -> Option<peer::Config> {
+    let discovers = settings.text("discovery_adapter").as_deref() == Some("amalgam8");
+    let need = match (proxy && discovers, register) {
+        (true, _) => "is needed by the adapter amalgam8",
+        (false, true) => "is needed to register",
+        (false, false) => return None,
+    };
+    let names = ["registry_url", "registry_token", "registry_ca_cert_file"];
+    server(settings, names, need)
+}
+
+fn read_register(settings: &Settings, registry: Option<peer::Config>) -> Option<Register> {
     let port = settings.port("endpoint_port");
-    if port.is_none() && settings.problems().is_empty() {
+    if port.is_none() && !settings.is_set("endpoint_port") {
         settings.refuse("endpoint_port", "is needed to register");
-    }
-    if settings.text("discovery_adapter").as_deref() == Some("filesystem")
-        && settings.urls("registry_url").is_empty()
-    {
-        settings.refuse("registry_url", "is needed to register");
     }
     Some(Register {
         host: settings.text("endpoint_host"),
         port: port?,
         kind: settings.parsed("endpoint_type")?,
-        registry: server(
-            settings,
-            ["registry_url", "registry_token", "registry_ca_cert_file"],
-        )?,
+        registry: registry?,
     })
 }
 
-fn read_proxy(settings: &Settings) -> Option<Proxy> {
+fn read_proxy(settings: &Settings, registry: Option<peer::Config>) -> Option<Proxy> {
     let port = settings.port("http_listener_port")?;
     let listen = match settings.parsed("http_listener_host") {
         Some(address) => Listen::At(SocketAddr::new(address, port)),
@@ -191,23 +200,19 @@ fn read_proxy(settings: &Settings) -> Option<Proxy> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let instances = match settings.text("discovery_adapter").as_deref() {
         Some("filesystem") => file(settings, "discovery_path"),
-        _ => amalgam8(
-            settings,
-            ["registry_url", "registry_token", "registry_ca_cert_file"],
-            "registry_poll",
-        ),
+        _ => watched(settings, registry, "registry_poll"),
     };
     let rules = match settings.text("rules_adapter").as_deref() {
         Some("filesystem") => file(settings, "rules_path"),
-        _ => amalgam8(
-            settings,
-            [
+        _ => {
+            let names = [
                 "controller_url",
                 "controller_token",
                 "controller_ca_cert_file",
-            ],
-            "controller_poll",
-        ),
+            ];
+            let controller = server(settings, names, "is needed by the adapter amalgam8");
+            watched(settings, controller, "controller_poll")
+        }
     };
     Some(Proxy {
         listen,
@@ -235,18 +240,22 @@ fn file(settings: &Settings, path: &str) -> Option<Source> {
     }
 }
 
-fn amalgam8(settings: &Settings, names: [&str; 3], poll: &str) -> Option<Source> {
+fn watched(settings: &Settings, server: Option<peer::Config>, poll: &str) -> Option<Source> {
     Some(Source::Amalgam8 {
-        server: server(settings, names)?,
+        server: server?,
         poll: settings.duration(poll),
     })
 }
 
-fn server(settings: &Settings, [url, token, ca_cert_file]: [&str; 3]) -> Option<peer::Config> {
+fn server(
+    settings: &Settings,
+    [url, token, ca_cert_file]: [&str; 3],
+    need: &str,
+) -> Option<peer::Config> {
     let urls = settings.urls(url);
     if urls.is_empty() {
         if !settings.is_set(url) {
-            settings.refuse(url, "is needed by the adapter amalgam8");
+            settings.refuse(url, need);
         }
         return None;
     }

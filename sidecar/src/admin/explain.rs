@@ -1,5 +1,7 @@
 //! `/explain`: what the proxy would do with a request, by the proxy's own table, and why.
 
+use std::collections::BTreeSet;
+
 use a8_common::http::Reply;
 use a8_common::model::Identity;
 use a8_common::rule::{Explanation, Request};
@@ -88,10 +90,14 @@ impl Question {
             path: "/".into(),
             headers: HeaderMap::new(),
         };
+        let mut given = BTreeSet::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = value.replace('+', " ");
             let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();
+            if name != "header" && !given.insert(name) {
+                return Err(bad(name, &value, &"is given twice"));
+            }
             match name {
                 "from" => {
                     question.from = value.parse().map_err(|e| bad(name, &value, &e))?;
@@ -99,7 +105,9 @@ impl Question {
                 "to" => question.to = Some(value),
                 "path" => question.path = value,
                 "header" => {
-                    let (field, text) = value.split_once(':').unwrap_or((&value, ""));
+                    let (field, text) = value
+                        .split_once(':')
+                        .ok_or_else(|| bad(name, &value, &"must be Name:value"))?;
                     let field: HeaderName =
                         field.trim().parse().map_err(|e| bad(name, &value, &e))?;
                     let text =

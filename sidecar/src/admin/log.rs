@@ -32,6 +32,9 @@ pub(super) async fn change(
         Ok(Value::String(level)) => level,
         _ => body.trim().to_owned(),
     };
+    if given.is_empty() {
+        return Err(Reply::bad_request("bad_level", "the body must be a level"));
+    }
     let level: Level = given
         .parse()
         .map_err(|e| Reply::bad_request("bad_level", format!("{given:?} {e}")))?;

@@ -106,6 +106,13 @@ async fn it_tells_what_is_routed_where() {
         (&json!(2), &json!(true))
     );
     assert_eq!(get(to, "/config").await["registry"]["token"], "***");
+    // The index names what there is.
+    for entry in get(to, "/").await.as_object().unwrap().keys() {
+        let (method, path) = entry.split_once(' ').unwrap();
+        let path = path.split('?').next().unwrap();
+        let status = request(to, &format!("OPTIONS {path}"), &[]).await.status;
+        assert_eq!(status, 405, "{method} {path} is there");
+    }
 
     let metrics = request(to, "GET /metrics", &[]).await.body;
     for line in [
@@ -177,6 +184,8 @@ async fn what_it_explains_is_what_the_proxy_does() {
         "/explain?form=a",
         "/explain?from=",
         "/explain?header=a%20b:c",
+        "/explain?to=s&header=a",
+        "/explain?to=s&to=t",
     ] {
         let reply = request(to, &format!("GET {wrong}"), &[]).await;
         assert_eq!(reply.status, 400, "{wrong}: {}", reply.body);
@@ -207,4 +216,5 @@ async fn draining_fails_readiness_and_the_level_can_be_changed() {
     };
     assert_eq!(put("loud").await, 400);
     assert_eq!(put("{\"level\": 1}").await, 400);
+    assert_eq!(put("").await, 400);
 }

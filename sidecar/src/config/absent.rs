@@ -5,7 +5,7 @@ use a8_common::config::Settings;
 use serde_json::Value;
 
 /// Refuses what would silently not work; returns what is to be said of the rest.
-pub(super) fn refuse(settings: &Settings) -> Vec<&'static str> {
+pub(super) fn refuse(settings: &Settings) -> Vec<String> {
     let words = [
         ("proxy_adapter", "envoy"),
         ("discovery_adapter", "kubernetes"),
@@ -55,9 +55,67 @@ pub(super) fn refuse(settings: &Settings) -> Vec<&'static str> {
             "is given as a command to supervise; supervision is not available in this version",
         );
     }
-    let mut remarks = Vec::new();
-    if settings.is_set("supervise") {
-        remarks.push("supervise is accepted for old configurations and does nothing");
-    }
-    remarks
+    remarks(settings)
+}
+
+/// Harmless settings that have no effect, each with the reason.
+fn remarks(settings: &Settings) -> Vec<String> {
+    let is = |name: &str, word: &str| settings.text(name).as_deref() == Some(word);
+    let effects = [
+        (
+            &["supervise"][..],
+            false,
+            "it is for old configurations only",
+        ),
+        (
+            &["dns_port"],
+            false,
+            "there is no DNS server in this version",
+        ),
+        (
+            &[
+                "kubernetes_url",
+                "kubernetes_token",
+                "kubernetes_ca_cert_file",
+                "kubernetes_namespace",
+                "kubernetes_pod_name",
+            ],
+            false,
+            "there is no adapter kubernetes in this version",
+        ),
+        (
+            &["eureka_url"],
+            false,
+            "there is no adapter eureka in this version",
+        ),
+        (
+            &[
+                "proxy_cert_chain_file",
+                "proxy_private_key_file",
+                "proxy_ca_cert_file",
+            ],
+            false,
+            "there is no TLS to instances in this version",
+        ),
+        (
+            &["discovery_path"],
+            is("discovery_adapter", "filesystem"),
+            "discovery_adapter is not filesystem",
+        ),
+        (
+            &["rules_path"],
+            is("rules_adapter", "filesystem"),
+            "rules_adapter is not filesystem",
+        ),
+        (
+            &["endpoint_host", "endpoint_port", "endpoint_type"],
+            settings.flag("register"),
+            "register is off",
+        ),
+    ];
+    let idle = effects.iter().filter(|(_, has_effect, _)| !has_effect);
+    idle.flat_map(|(names, _, why)| names.iter().map(move |name| (*name, *why)))
+        .filter(|(name, _)| settings.is_set(name))
+        .map(|(name, why)| format!("{name} is set and has no effect: {why}"))
+        .collect()
 }

@@ -58,9 +58,19 @@ fn the_file_says_the_same_in_its_own_way() {
 fn what_is_missing_is_said_all_at_once() {
     let exit = load(&["--proxy", "--register", "--rules_adapter=filesystem"]).unwrap_err();
     assert_eq!(exit.code(), 64);
-    for name in ["service", "registry_url", "rules_path"] {
-        assert!(exit.to_string().contains(name), "{name}: {exit}");
+    for name in ["service", "endpoint_port", "registry_url", "rules_path"] {
+        let lines = exit.to_string();
+        let said = lines.lines().filter(|line| line.contains(name));
+        assert_eq!(said.count(), 1, "{name}: {exit}");
     }
+    let file = "--discovery_adapter=filesystem";
+    let register = load(&["--register", file, "--service=a", "--endpoint_port=1"]).unwrap_err();
+    assert!(
+        register.to_string().contains("is needed to register"),
+        "{register}"
+    );
+    let wrong = with_servers(&["--register", "--service=:", "--endpoint_port=x"]).unwrap_err();
+    assert_eq!(wrong.to_string().lines().count(), 3, "{wrong}");
     let nothing = load(&[]).unwrap_err().to_string();
     assert!(nothing.contains("nothing to do"), "{nothing}");
     let port = with_servers(&["--register", "--service=a"])
@@ -105,8 +115,35 @@ fn what_would_silently_not_work_is_refused() {
         );
     }
     // Harmless ones are let pass.
-    let config = with_servers(&["--proxy", "--supervise", "--kubernetes_namespace=x"]).unwrap();
-    assert_eq!(config.remarks.len(), 2, "{:?}", config.remarks);
+}
+
+#[test]
+fn what_has_no_effect_is_said_and_let_pass() {
+    let config = with_servers(&[
+        "--proxy",
+        "--service=a",
+        "--supervise",
+        "--kubernetes_namespace=x",
+        "--rules_path=/r.yaml",
+        "--endpoint_port=1",
+    ]);
+    let remarks = config.unwrap().remarks;
+    let named: Vec<_> = remarks.iter().map(|r| r.split(' ').next()).collect();
+    let wanted = [
+        "supervise",
+        "kubernetes_namespace",
+        "rules_path",
+        "endpoint_port",
+    ];
+    assert_eq!(named, wanted.map(Some), "{remarks:?}");
+    let quiet = with_servers(&["--proxy", "--service=a"]).unwrap();
+    assert!(quiet.remarks.is_empty(), "{:?}", quiet.remarks);
+    let gateway = with_servers(&["--proxy"]).unwrap();
+    assert!(
+        gateway.remarks[0].contains("no service"),
+        "{:?}",
+        gateway.remarks
+    );
 }
 
 #[test]
