@@ -75,7 +75,7 @@ pub(crate) enum Command {
     RouteList(RouteList),
     /// List faults and traces
     ActionList(ActionList),
-    /// List services and their instances
+    /// List services, and how many instances of each version take requests
     ServiceList(Listing),
     /// Show the settings in effect
     #[command(alias = "i")]

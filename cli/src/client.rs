@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::args::Servers;
 use crate::error::Error;
@@ -29,7 +29,7 @@ pub(crate) struct Call<'a> {
     pub(crate) method: Method,
     pub(crate) path: &'a str,
     pub(crate) query: Vec<(&'static str, &'a str)>,
-    pub(crate) body: Option<&'a Value>,
+    pub(crate) body: Option<&'a RawValue>,
     pub(crate) if_revision: Option<u64>,
 }
 
@@ -178,7 +178,7 @@ impl Client {
     ) -> Result<T, Error> {
         let server = self.server;
         if !status.is_success() {
-            let refusal = serde_json::from_str(text).unwrap_or_else(|_| Refusal::text(text.trim()));
+            let refusal = serde_json::from_str(text).unwrap_or_else(|_| Refusal::text(text));
             return Err(Error::Refused {
                 server,
                 status,

@@ -1,6 +1,5 @@
 //! What can go wrong, said so that the reader knows what to do next.
 
-use std::fmt;
 use std::io;
 
 use reqwest::StatusCode;
@@ -49,7 +48,7 @@ pub enum Error {
         variable: &'static str,
     },
     /// The server said no.
-    #[error("the {server} answered {status}: {refusal}{hint}", hint = hint(*.status))]
+    #[error("the {server} answered {status}: {refusal}{hint}", hint = hint(server, *.status, refusal))]
     Refused {
         /// Which server.
         server: &'static str,
@@ -102,14 +101,18 @@ impl Error {
     }
 }
 
-fn hint(status: StatusCode) -> impl fmt::Display {
+fn hint(server: &str, status: StatusCode, refusal: &Refusal) -> String {
+    let variable = format!("A8_{}", server.to_uppercase());
     match status {
         StatusCode::UNAUTHORIZED => {
-            "\nThe server wants a token: set A8_CONTROLLER_TOKEN or A8_REGISTRY_TOKEN."
+            format!("\nIt wants another token: --{server}-token or {variable}_TOKEN gives it.")
+        }
+        StatusCode::NOT_FOUND if !refusal.is_of_a_rule() => {
+            format!("\nIs it the {server} that {variable}_URL names?")
         }
         StatusCode::PRECONDITION_FAILED => {
-            "\nSomebody changed the rules meanwhile: look at them again."
+            "\nSomebody changed the rules meanwhile: look at them again.".to_owned()
         }
-        _ => "",
+        _ => String::new(),
     }
 }

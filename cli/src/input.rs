@@ -1,9 +1,12 @@
 //! Rule files and standard input.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::console::Console;
 use crate::error::Error;
@@ -17,7 +20,7 @@ const MAX_BYTES: u64 = 16 << 20;
 ///
 /// # Errors
 /// [`Error::Read`] and [`Error::Document`], both naming the file.
-pub(crate) fn rules(file: &str, console: &mut Console) -> Result<Value, Error> {
+pub(crate) fn rules(file: &str, console: &mut Console) -> Result<Box<RawValue>, Error> {
     let (name, text) = if file == "-" {
         let name = "standard input".to_owned();
         if console.interactive {
@@ -34,10 +37,7 @@ pub(crate) fn rules(file: &str, console: &mut Console) -> Result<Value, Error> {
         (file.to_owned(), read(&mut opened, file)?)
     };
     let document = parse(&name, &text)?;
-    wrap(document).map_err(|reason| Error::Document {
-        name,
-        reason: reason.into(),
-    })
+    wrap(document).map_err(|reason| Error::Document { name, reason })
 }
 
 fn read(from: &mut dyn Read, name: &str) -> Result<String, Error> {
@@ -60,9 +60,18 @@ fn read(from: &mut dyn Read, name: &str) -> Result<String, Error> {
 
 /// JSON or YAML by the file's extension. Without one: whatever reads, since YAML's flow style
 /// begins like JSON; the fault reported is that of the likelier of the two.
-fn parse(name: &str, text: &str) -> Result<Value, Error> {
-    let json = || serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"));
-    let yaml = || serde_saphyr::from_str(text).map_err(|e| format!("is not YAML: {e}"));
+///
+/// JSON is kept as it was written, so that a member that is there twice is for the server to
+/// see.
+fn parse(name: &str, text: &str) -> Result<Box<RawValue>, Error> {
+    let json =
+        || serde_json::from_str::<Box<RawValue>>(text).map_err(|e| format!("is not JSON: {e}"));
+    let yaml = || {
+        let value = serde_saphyr::from_str::<Value>(text).map_err(|e| e.to_string());
+        value
+            .and_then(|value| to_raw_value(&value).map_err(|e| e.to_string()))
+            .map_err(|e| format!("is not YAML: {e}"))
+    };
     let parsed = match Path::new(name).extension().and_then(|e| e.to_str()) {
         Some("json") => json(),
         Some("yaml" | "yml") => yaml(),
@@ -75,14 +84,30 @@ fn parse(name: &str, text: &str) -> Result<Value, Error> {
     })
 }
 
-fn wrap(document: Value) -> Result<Value, &'static str> {
-    match document {
-        Value::Object(members) if members.contains_key("rules") => Ok(Value::Object(members)),
-        Value::Object(_) => Ok(json!({ "rules": [document] })),
-        Value::Array(_) => Ok(json!({ "rules": document })),
-        Value::Null => Err("is empty; a rule, a list of rules or {rules: [...]} is needed"),
-        _ => Err("holds no rule; a rule, a list of rules or {rules: [...]} is needed"),
-    }
+fn wrap(document: Box<RawValue>) -> Result<Box<RawValue>, String> {
+    let text = document.get();
+    let wrapped = match text.chars().next() {
+        Some('{') => {
+            let members: BTreeMap<String, IgnoredAny> =
+                serde_json::from_str(text).map_err(|e| e.to_string())?;
+            if members.contains_key("rules") {
+                return Ok(document);
+            }
+            format!(r#"{{"rules":[{text}]}}"#)
+        }
+        Some('[') => format!(r#"{{"rules":{text}}}"#),
+        _ => {
+            let what = if text == "null" {
+                "is empty"
+            } else {
+                "holds no rule"
+            };
+            return Err(format!(
+                "{what}; a rule, a list of rules or {{rules: [...]}} is needed"
+            ));
+        }
+    };
+    RawValue::from_string(wrapped).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
@@ -91,20 +116,27 @@ mod tests {
 
     #[test]
     fn a_rule_a_list_and_a_document_all_become_a_document() {
-        let wanted = json!({"rules": [{"destination": "a"}]});
+        let wanted = r#"{"rules":[{"destination":"a"}]}"#;
         for text in [
             "destination: a",
             "- destination: a",
             "rules:\n- destination: a",
-            "{\"destination\": \"a\"}",
+            "{\"destination\":\"a\"}",
         ] {
-            assert_eq!(
-                wrap(parse("-", text).unwrap()),
-                Ok(wanted.clone()),
-                "{text}"
-            );
+            let document = wrap(parse("-", text).unwrap()).unwrap();
+            assert_eq!(document.get(), wanted, "{text}");
         }
-        assert!(wrap(parse("-", "").unwrap()).is_err());
+        for (text, said) in [("", "is empty"), ("7", "holds no rule")] {
+            let fault = wrap(parse("-", text).unwrap()).unwrap_err();
+            assert!(fault.contains(said), "{fault}");
+        }
+    }
+
+    #[test]
+    fn json_is_sent_as_it_was_written() {
+        let text = r#"[ {"priority": 1.50, "priority": 2} ]"#;
+        let document = wrap(parse("r.json", text).unwrap()).unwrap();
+        assert_eq!(document.get(), format!(r#"{{"rules":{text}}}"#));
     }
 
     #[test]

@@ -56,6 +56,16 @@ pub(crate) struct Source {
 pub(crate) struct Route {
     #[serde(default)]
     pub(crate) backends: Vec<Backend>,
+    #[serde(default)]
+    pub(crate) uri: Option<Uri>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Uri {
+    #[serde(default)]
+    pub(crate) path: Option<String>,
+    #[serde(default)]
+    pub(crate) prefix: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,24 +133,32 @@ struct Detail {
 }
 
 impl Refusal {
-    /// A refusal that is only a text.
-    pub(crate) fn text(text: impl Into<String>) -> Self {
+    /// A refusal that is no JSON: whoever answered, one line of it is enough.
+    pub(crate) fn text(text: &str) -> Self {
+        let line = text.lines().next().unwrap_or_default();
         Self {
-            error: text.into(),
+            error: line.chars().take(200).collect(),
             ..Self::default()
         }
     }
+
+    /// Whether it is about a rule that is not there, rather than about the path.
+    pub(crate) fn is_of_a_rule(&self) -> bool {
+        self.error == "unknown_rule"
+    }
 }
 
-/// The summary, then each detail on a line of its own.
+/// The summary, or each detail on a line of its own.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let summary = if self.description.is_empty() {
-            &self.error
-        } else {
-            &self.description
-        };
-        f.write_str(summary)?;
+        // A description of several details only repeats them.
+        if self.details.is_empty() {
+            return f.write_str(match self.description.is_empty() {
+                true => &self.error,
+                false => &self.description,
+            });
+        }
+        f.write_str(&self.error.replace('_', " "))?;
         for detail in &self.details {
             f.write_str("\n  ")?;
             if let Some(rule) = detail.rule {
@@ -169,7 +187,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             refusal.to_string(),
-            "2 faults\n  rules[0].route.backends[0].weight: must not be negative\n  rules[1]: needs route or actions"
+            "invalid rule\n  rules[0].route.backends[0].weight: must not be negative\n  rules[1]: needs route or actions"
         );
     }
 

@@ -1,6 +1,6 @@
 //! `info`: the settings in effect, tokens masked.
 
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 
 use crate::args::{Listing, Servers};
 use crate::console::Console;
@@ -17,17 +17,19 @@ pub(super) fn run(
         None | Some("") => String::new(),
         Some(_) => "***".to_owned(),
     };
-    let settings = BTreeMap::from([
+    let settings = [
         ("A8_CONTROLLER_URL", text(&servers.controller_url)),
         ("A8_CONTROLLER_TOKEN", masked(&servers.controller_token)),
         ("A8_REGISTRY_URL", text(&servers.registry_url)),
         ("A8_REGISTRY_TOKEN", masked(&servers.registry_token)),
         ("A8_DEBUG", servers.debug.to_string()),
-    ]);
-    output::listing(&mut console.output, listing.output, &settings, |out| {
-        let cells = settings
-            .iter()
-            .map(|(name, value)| vec![(*name).to_owned(), value.clone()]);
+    ];
+    let members = settings.iter().cloned();
+    let document: Map<String, Value> = members
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+    output::listing(&mut console.output, listing.output, &document, |out| {
+        let cells = settings.map(|(name, value)| vec![name.to_owned(), value]);
         output::table(out, &["Env. Variable", "Value"], cells)
     })?;
     Ok(())

@@ -8,7 +8,7 @@ use crate::client::{Call, Client};
 use crate::console::Console;
 use crate::error::Error;
 use crate::output;
-use crate::wire::{Match, Rule, RulesByService, Source};
+use crate::wire::{Match, Rule, RulesByService, Source, Uri};
 
 #[derive(Debug, PartialEq, Serialize)]
 struct Row {
@@ -55,21 +55,34 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// The rules come in the order in which they are tried. One that always holds lets none behind
+/// it be reached, and a listing that hid that would tell of routes that are none.
 fn row(service: &str, rules: &[Rule]) -> Row {
     let mut defaults: Vec<String> = Vec::new();
     let mut selectors: Vec<String> = Vec::new();
+    let mut always: Option<&str> = None;
     for rule in rules {
-        for backend in rule.route.iter().flat_map(|route| &route.backends) {
+        let Some(route) = &rule.route else { continue };
+        let mut of_rule = rule.matches.as_ref().map(conditions).unwrap_or_default();
+        of_rule.extend(route.uri.iter().flat_map(places));
+        // A path is looked for whatever the request names.
+        if let Some(id) = always.filter(|_| route.uri.is_none()) {
+            of_rule.push(format!("behind={id}"));
+        }
+        for backend in &route.backends {
             let mut version = backend.tags.join(",");
             if let Some(other) = backend.name.as_deref().filter(|name| *name != service) {
                 version = format!("{other}:{version}");
             }
-            let mut conditions = rule.matches.as_ref().map(conditions).unwrap_or_default();
+            let mut conditions = of_rule.clone();
             conditions.extend(backend.weight.map(|weight| format!("weight={weight}")));
             match conditions.is_empty() {
                 true => defaults.push(version),
                 false => selectors.push(format!("{version}({})", conditions.join(","))),
             }
+        }
+        if of_rule.is_empty() {
+            always = Some(&rule.id);
         }
     }
     selectors.sort();
@@ -78,6 +91,11 @@ fn row(service: &str, rules: &[Rule]) -> Row {
         default: defaults.join(", "),
         selectors,
     }
+}
+
+fn places(uri: &Uri) -> impl Iterator<Item = String> {
+    let path = uri.path.iter().map(|path| format!("path={path:?}"));
+    path.chain(uri.prefix.iter().map(|prefix| format!("prefix={prefix:?}")))
 }
 
 fn conditions(matches: &Match) -> Vec<String> {
@@ -108,5 +126,33 @@ pub(super) fn source(source: &Source) -> String {
     match source.tags.is_empty() {
         true => source.name.clone(),
         false => format!("{}:{}", source.name, source.tags.join(",")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_says_when_it_is_taken() {
+        let rules = r#"{"services": {"svc": [
+            {"id":"u","route":{"uri":{"prefix":"/api"},"backends":[{"tags":["v4"],"name":"other","weight":0.5},{"tags":["v5"]}]}},
+            {"id":"m","match":{"source":{"name":"web"}},"route":{"backends":[{"tags":["v3"]}]}},
+            {"id":"hi","route":{"backends":[{"tags":["v2"]}]}},
+            {"id":"lo","route":{"backends":[{"tags":["v1"]}]}},
+            {"id":"p","route":{"uri":{"path":"/x"},"backends":[{"tags":["v6"]}]}}]}}"#;
+        let routes: RulesByService = serde_json::from_str(rules).unwrap();
+        let row = row("svc", &routes.services["svc"]);
+        assert_eq!(row.default, "v2");
+        assert_eq!(
+            row.selectors,
+            [
+                r#"other:v4(prefix="/api",weight=0.5)"#,
+                "v1(behind=hi)",
+                r#"v3(source="web")"#,
+                r#"v5(prefix="/api")"#,
+                r#"v6(path="/x")"#,
+            ]
+        );
     }
 }

@@ -33,12 +33,16 @@ fn confirmed(delete: &Delete, console: &mut Console) -> Result<bool, Error> {
             false => Ok(true),
         };
     }
-    let what = if delete.all {
-        "all rules"
-    } else {
-        "these rules"
-    };
-    write!(console.notes, "Delete {what}? [y/N] ")?;
+    let asked = delete.filter.query();
+    let which: Vec<String> = asked.iter().map(|(k, v)| format!("{k} {v}")).collect();
+    match delete.all {
+        true => write!(console.notes, "Delete all rules? [y/N] ")?,
+        false => write!(
+            console.notes,
+            "Delete rules by {}? [y/N] ",
+            which.join(", ")
+        )?,
+    }
     console.notes.flush()?;
     let mut answer = String::new();
     console.input.read_line(&mut answer)?;

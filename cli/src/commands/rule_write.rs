@@ -20,7 +20,7 @@ pub(super) async fn run(
     let rules = input::rules(&write.file, console)?;
     let creates = method == Method::POST;
     let mut call = Call::new(method, "/v1/rules");
-    call.body = Some(&rules);
+    call.body = Some(&*rules);
     call.if_revision = write.if_revision;
     if write.dry_run {
         call.query.push(("dry_run", "true"));

@@ -219,7 +219,7 @@ async fn a_refusal_shows_the_servers_details() {
     let refused = a8ctl_with(&line, "destination: a\nwieght: 1", false).await;
     let text = refused.result.unwrap_err().to_string();
     assert!(
-        text.contains("400") && text.contains("rules[0].wieght: is not a member"),
+        text.ends_with("400 Bad Request: invalid rule\n  rules[0].wieght: is not a member"),
         "{text}"
     );
 }
@@ -229,7 +229,9 @@ async fn failures_say_what_to_do_next() {
     let url = server().await;
     let error = |ran: Ran| ran.result.unwrap_err().to_string();
     let gone = error(a8ctl(&format!("--controller_url {url} rule-get -i gone")).await);
-    assert!(gone.contains("no rule has the id gone"), "{gone}");
+    assert!(gone.ends_with("no rule has the id gone"), "{gone}");
+    let swapped = error(a8ctl(&format!("--registry_url {url}/x service-list")).await);
+    assert!(swapped.contains("A8_REGISTRY_URL"), "{swapped}");
     let token = error(
         a8ctl(&format!(
             "--controller_url {url} --controller_token bad rule-get -a"
@@ -257,6 +259,9 @@ async fn deleting_asks_a_person_and_wants_force_from_a_script() {
     let line = format!("--controller_url {url} rule-delete -a");
     let no = a8ctl_with(&line, "n\n", true).await;
     assert!(no.result.is_ok() && no.output.is_empty() && no.notes.contains("Nothing deleted"));
+    let by_id_and_tag = format!("--controller_url {url} rule-delete -i h -t x");
+    let asked = a8ctl_with(&by_id_and_tag, "n\n", true).await.notes;
+    assert!(asked.starts_with("Delete rules by id h, tag x?"), "{asked}");
     assert_eq!(
         a8ctl_with(&line, "y\n", true).await.output,
         "Request Completed\n"
@@ -289,6 +294,17 @@ async fn info_masks_tokens_and_debug_shows_the_talk() {
         "{}",
         info.output
     );
+    let names = info
+        .output
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1));
+    let wanted = [
+        "Env.",
+        "A8_CONTROLLER_URL",
+        "A8_CONTROLLER_TOKEN",
+        "A8_REGISTRY_URL",
+    ];
+    assert_eq!(names.take(4).collect::<Vec<_>>(), wanted);
     let line = format!("--debug --controller_url {url} --controller_token good rule-get -a");
     let debug = a8ctl(&line).await;
     assert!(
