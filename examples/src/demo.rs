@@ -105,6 +105,9 @@ pub enum Error {
     /// A rule file that came with the demo is broken.
     #[error("bad rule file")]
     Rules(#[from] LoadError),
+    /// The walk was stopped before its end, so there is no verdict.
+    #[error("stopped before the end")]
+    Interrupted,
     /// The walk found something that is not as documented.
     #[error("{failed} of {steps} steps failed")]
     Walk {

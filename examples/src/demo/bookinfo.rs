@@ -44,19 +44,26 @@ const DEFAULT_ROUTES: [&str; 4] = [
 /// Runs the demo: with `by_itself` the documented walk and its verdict, otherwise until stopped.
 ///
 /// # Errors
-/// When something does not start, or ends, or the walk finds a fault.
+/// When something does not start, or ends, or the walk finds a fault or is not finished.
 pub async fn run(options: &Options, by_itself: bool, stop: &Stop) -> Result<(), Error> {
     say("Amalgam8 demo: bookinfo, with three versions of its reviews service");
+    let mut walked = false;
     super::run(options, &INSTANCES, stop, async |fabric| {
         default_routes(&fabric).await?;
         if by_itself {
-            walk::run(&fabric).await
+            walk::run(&fabric).await?;
+            walked = true;
+            Ok(())
         } else {
             invite(&fabric);
             std::future::pending().await
         }
     })
-    .await
+    .await?;
+    match by_itself && !walked {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
+    }
 }
 
 /// Sends everything to v1 and waits until it does.
@@ -71,6 +78,11 @@ fn invite(fabric: &Fabric) {
     let Fabric {
         gateway_url, shell, ..
     } = fabric;
+    // The product page comes first, and it is the one that calls reviews.
+    let why = fabric
+        .first()
+        .map(|productpage| productpage.why("to=reviews&header=Cookie:user=jason"));
+    let why = why.unwrap_or_default();
     say(format_args!(
         "
 The page:  {gateway_url}/productpage/productpage
@@ -91,6 +103,9 @@ Everybody gets reviews v1, which show no stars. In another terminal:
   A quarter stays with v1, the others get v3, with red stars:
     a8ctl rule-delete -a -f
     a8ctl rule-create -f examples/bookinfo-reviews-routing.yaml
+
+  Why jason gets which reviews, asked of the sidecar beside the product page:
+    {why}
 
 Ctrl-C ends everything."
     ));

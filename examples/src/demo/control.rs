@@ -127,6 +127,11 @@ impl Admin {
         }
     }
 
+    /// The command that asks this sidecar what it would do with a request, and why.
+    pub(super) fn why(&self, query: &str) -> String {
+        format!("curl '{}/explain?{query}'", self.url)
+    }
+
     /// The revision of the rules that this sidecar goes by; `None` when it does not say.
     pub(super) async fn rules_revision(&self) -> Option<u64> {
         self.state("/rules/revision").await

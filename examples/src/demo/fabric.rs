@@ -75,6 +75,11 @@ impl Fabric {
         .await
     }
 
+    /// The sidecar beside the first instance.
+    pub(super) fn first(&self) -> Option<&Admin> {
+        self.services.first()
+    }
+
     fn sidecars(&self) -> impl Iterator<Item = &Admin> {
         self.services.iter().chain([&self.gateway])
     }
@@ -145,8 +150,8 @@ pub(super) async fn start(
         services: places.iter().map(|place| admin(place.admin)).collect(),
         http: http.clone(),
         shell: format!(
-            "export A8_CONTROLLER_URL=http://localhost:{controller} \
-             A8_REGISTRY_URL=http://localhost:{registry}\n  alias a8ctl={}",
+            "export A8_CONTROLLER_URL=http://localhost:{controller}\n  \
+             export A8_REGISTRY_URL=http://localhost:{registry}\n  alias a8ctl={}",
             start.processes.path_of("a8ctl")
         ),
     };

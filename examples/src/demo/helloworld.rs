@@ -146,10 +146,13 @@ struct Tour {
 impl Tour {
     async fn run(&mut self) -> Result<(), Error> {
         say(format_args!(
-            "\n  {}\n  curl {}/helloworld/hello\n",
-            self.fabric.shell, self.fabric.gateway_url
+            "\n  {}\n  curl {}/helloworld/hello\n  {}\n",
+            self.fabric.shell,
+            self.fabric.gateway_url,
+            self.fabric.gateway.why("path=/helloworld/hello")
         ));
         for (at, step) in TOUR.iter().enumerate() {
+            let last = at + 1 == TOUR.len();
             let effect = self.change(&step.change).await?;
             let title = format!("{}. {}", at + 1, step.title);
             let title = match effect {
@@ -161,8 +164,8 @@ impl Tour {
                 for command in step.change.commands() {
                     say(format_args!("   {command}"));
                 }
+                say(format_args!("   {}", self.hint(last)));
             }
-            let last = at + 1 == TOUR.len();
             if self.watch(&title, &step.change.commands(), last).await == Key::Quit {
                 return Ok(());
             }
@@ -224,6 +227,7 @@ impl Tour {
         let figures = self.load.figures();
         let revision = self.fabric.gateway.rules_revision().await;
         let revision = revision.map_or_else(|| "-".to_owned(), |r| r.to_string());
+        let hint = self.hint(last);
         let Some(picture) = &mut self.picture else {
             say(format_args!(
                 "   {}  rules r{revision}",
@@ -247,12 +251,16 @@ impl Tour {
         lines.push(screen::bold(title));
         lines.extend(commands.iter().map(|command| format!("   {command}")));
         lines.push(String::new());
-        lines.push(screen::dim(match (&self.keys, last) {
+        lines.push(screen::dim(hint));
+        picture.draw(&lines);
+    }
+
+    fn hint(&self, last: bool) -> &'static str {
+        match (&self.keys, last) {
             (None, _) => "Ctrl-C: end",
             (Some(_), false) => "Enter: next step   Ctrl-C: end",
             (Some(_), true) => "The tour is over; go on with a8ctl.   Ctrl-C: end",
-        }));
-        picture.draw(&lines);
+        }
     }
 }
 

@@ -13,15 +13,40 @@ const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 const END_OF_LINE: &str = "\x1b[K";
 const BELOW: &str = "\x1b[J";
+const CLEAR: &str = "\x1b[2J\x1b[H";
 /// A terminal smaller than this gets plain lines.
-const MIN_COLUMNS: u16 = 80;
-const MIN_ROWS: u16 = 24;
+const MIN_COLUMNS: usize = 80;
+const MIN_ROWS: usize = 24;
 
 /// Whether the output can be redrawn in place.
 pub(super) fn can_redraw() -> bool {
     io::stdout().is_terminal()
-        && tcgetwinsize(io::stdout())
-            .is_ok_and(|size| size.ws_col >= MIN_COLUMNS && size.ws_row >= MIN_ROWS)
+        && size().is_some_and(|(columns, rows)| columns >= MIN_COLUMNS && rows >= MIN_ROWS)
+}
+
+/// Columns and rows of the terminal.
+fn size() -> Option<(usize, usize)> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    Some((size.ws_col.into(), size.ws_row.into()))
+}
+
+/// As much of `line` as fits; the sequences that [`bold`] and [`dim`] make take no room.
+fn clipped(line: &str, columns: usize) -> String {
+    let mut room = columns;
+    let mut in_sequence = false;
+    let fits = |c: &char| {
+        if *c == '\x1b' {
+            in_sequence = true;
+        }
+        if in_sequence {
+            in_sequence = *c != 'm';
+            return true;
+        }
+        let fits = room > 0;
+        room = room.saturating_sub(1);
+        fits
+    };
+    line.chars().filter(fits).collect()
 }
 
 /// Prints a line. When nobody reads any more, that is no reason to fall over.
@@ -34,17 +59,26 @@ pub(super) fn say(text: impl Display) {
 #[derive(Default)]
 pub(super) struct Picture {
     height: usize,
+    /// Columns and rows of the terminal when it was last drawn.
+    size: (usize, usize),
 }
 
 impl Picture {
     /// Draws `lines` over what was drawn before.
     pub(super) fn draw(&mut self, lines: &[String]) {
+        let (columns, rows) = size().unwrap_or(self.size);
         let mut text = String::new();
-        if self.height > 0 {
+        if self.height > 0 && self.size != (columns, rows) {
+            // The terminal has moved what was drawn to where nobody can tell.
+            text.push_str(CLEAR);
+        } else if self.height > 0 {
             text.push_str(&format!("\x1b[{}A", self.height));
         }
+        self.size = (columns, rows);
+        // What does not fit would wrap or scroll, and be drawn over at the wrong place.
+        let lines = &lines[..lines.len().min(rows.saturating_sub(1))];
         for line in lines {
-            text.push_str(line);
+            text.push_str(&clipped(line, columns));
             text.push_str(END_OF_LINE);
             text.push('\n');
         }
@@ -118,5 +152,18 @@ impl Drop for Keys {
     fn drop(&mut self) {
         // A terminal that is gone needs nothing given back.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_by_what_is_seen_of_it() {
+        assert_eq!(clipped("ab█d", 4), "ab█d");
+        assert_eq!(clipped("ab█d", 3), "ab█");
+        assert_eq!(clipped(&bold("abcd"), 2), bold("ab"));
+        assert_eq!(clipped("abcd", 0), "");
     }
 }
