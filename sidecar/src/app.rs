@@ -16,7 +16,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 use crate::config::{self, Config};
 use crate::register::{Place, Registrar};
-use crate::state::{Owner, Patience};
+use crate::state::{self, Names, Owner, Patience};
 use crate::{admin, proxy};
 
 /// How long background work may take to end.
@@ -192,6 +192,7 @@ fn start_proxy(
         &rules,
         routes.clone(),
         metrics.clone(),
+        Names::start(state::system(), tasks),
         Patience::default(),
     );
     tasks.spawn("state", owner.run(tasks.stop().clone()));

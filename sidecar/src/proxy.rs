@@ -9,6 +9,7 @@
 //! (balance, faults, time limit, retries) → [`pool`] or [`connect`] → [`body`] back.
 
 mod access_log;
+mod addresses;
 mod attempt;
 mod backend;
 mod balance;
@@ -40,6 +41,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 pub use access_log::Target as AccessLog;
+pub use addresses::{Addresses, Known};
 pub use backend::{Backend, Key, Members};
 pub use listener::Listen;
 pub use metrics::{Export, Gauge, Metrics};

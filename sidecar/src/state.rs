@@ -8,6 +8,7 @@
 
 mod backends;
 mod catalog;
+mod names;
 mod rulebook;
 
 use std::collections::{HashMap, HashSet};
@@ -28,6 +29,8 @@ use crate::proxy::{Backend, Metrics, Routes};
 use backends::Backends;
 use catalog::Catalog;
 use rulebook::Rulebook;
+
+pub use names::{Answer, Lookup, Names, system};
 
 /// How long the owner is patient.
 #[derive(Debug, Clone, Copy)]
@@ -90,19 +93,21 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// An owner that publishes into `routes` and reports on the returned channel.
+    /// An owner that publishes into `routes`, has the names of instances looked up by
+    /// `names`, and reports on the returned channel.
     pub fn new(
         instances: &Feed<Instance>,
         rules: &Feed<Rule>,
         routes: Arc<ArcSwap<Routes>>,
         metrics: Arc<Metrics>,
+        names: Names,
         patience: Patience,
     ) -> (Self, watch::Receiver<Status>) {
         let (status, report) = watch::channel(Status::default());
         let owner = Self {
             instances: instances.view.subscribe(),
             rules: rules.view.subscribe(),
-            catalog: Catalog::new(metrics.clone()),
+            catalog: Catalog::new(metrics.clone(), names),
             rulebook: Rulebook::default(),
             backends: Backends::new(metrics),
             table: Arc::default(),

@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::proxy::{self, AccessLog, Listen, Metrics, Proxy, Routes};
-use crate::state::{Owner, Patience, Status};
+use crate::state::{Lookup, Names, Owner, Patience, Status};
 
 pub(crate) use caller::{raw, request};
 pub(crate) use origin::{Origin, Scripted};
@@ -46,21 +46,33 @@ impl Fabric {
         fabric
     }
 
+    /// One that has loaded and looks names up with `lookup`.
+    pub(crate) async fn resolving(lookup: Lookup) -> Self {
+        let mut fabric = Self::open(Patience::default(), lookup);
+        fabric.load(vec![], "[]").await;
+        fabric
+    }
+
     /// One that has said nothing yet.
     pub(crate) fn silent(patience: Patience) -> Self {
+        Self::open(patience, loopback())
+    }
+
+    fn open(patience: Patience, lookup: Lookup) -> Self {
         let (instances, instance_view) = view::channel();
         let (rules, rule_view) = view::channel();
         let feeds = (feed(instance_view), feed(rule_view));
         let routes = Arc::new(ArcSwap::default());
         let metrics = Arc::new(Metrics::new("web"));
+        let tasks = Tasks::new(Stop::new());
         let (owner, status) = Owner::new(
             &feeds.0,
             &feeds.1,
             routes.clone(),
             metrics.clone(),
+            Names::start(lookup, &tasks),
             patience,
         );
-        let tasks = Tasks::new(Stop::new());
         tasks.spawn("state", owner.run(tasks.stop().clone()));
         Self {
             instances,
@@ -152,6 +164,17 @@ impl Fabric {
         };
         proxy::start(config, self.routes.clone(), self.metrics.clone()).unwrap()
     }
+}
+
+/// A resolver that knows `localhost` and nothing else, on any machine.
+fn loopback() -> Lookup {
+    Arc::new(|host| {
+        let answer = match &*host {
+            "localhost" => Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]),
+            _ => Err(std::io::Error::other("no such name")),
+        };
+        Box::pin(std::future::ready(answer))
+    })
 }
 
 fn feed<T: view::Item>(view: view::View<T>) -> Feed<T> {

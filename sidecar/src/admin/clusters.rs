@@ -1,5 +1,7 @@
 //! `/clusters`: every backend with its instances, their connections and requests in flight.
 
+use std::net::SocketAddr;
+
 use a8_common::http::Reply;
 use a8_common::model::{InstanceId, RuleId, ServiceName, Tags};
 use axum::Json;
@@ -7,7 +9,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::Sidecar;
-use crate::proxy::{Backend, Routes};
+use crate::proxy::{Backend, Routes, Target, Upstream};
 
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -33,10 +35,21 @@ struct Cluster {
 struct Instance {
     id: InstanceId,
     address: String,
+    /// Where a name leads to; absent for an address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved: Option<Resolved>,
     /// Open connections of all workers.
     connections: u32,
     /// Requests of all workers.
     in_flight: u32,
+}
+
+#[derive(Serialize)]
+struct Resolved {
+    /// As the latest good answer said.
+    addresses: Vec<SocketAddr>,
+    /// Why the latest look-up failed, if it did.
+    error: Option<String>,
 }
 
 pub(super) async fn show(State(sidecar): State<Sidecar>) -> Result<Json<Report>, Reply> {
@@ -68,9 +81,21 @@ fn cluster(backend: &Backend) -> Cluster {
             .map(|upstream| Instance {
                 id: upstream.id.clone(),
                 address: upstream.label.to_string(),
+                resolved: resolved(upstream),
                 connections: upstream.open(),
                 in_flight: upstream.in_flight(),
             })
             .collect(),
     }
+}
+
+fn resolved(upstream: &Upstream) -> Option<Resolved> {
+    let Target::Name(..) = upstream.target else {
+        return None;
+    };
+    let known = upstream.addresses.known();
+    Some(Resolved {
+        addresses: known.list.to_vec(),
+        error: known.error.as_deref().map(str::to_owned),
+    })
 }

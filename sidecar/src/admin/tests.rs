@@ -218,3 +218,42 @@ async fn draining_fails_readiness_and_the_level_can_be_changed() {
     assert_eq!(put("{\"level\": 1}").await, 400);
     assert_eq!(put("").await, 400);
 }
+
+#[tokio::test]
+async fn it_tells_where_names_lead_to() {
+    let mut answers = [
+        Ok(vec![SocketAddr::from(([10, 0, 0, 7], 0))]),
+        Err("no answer"),
+    ]
+    .into_iter();
+    let answers = std::sync::Mutex::new(move || answers.next().unwrap_or(Err("no answer")));
+    let lookup: crate::state::Lookup = Arc::new(move |_| {
+        let answer = answers.lock().unwrap()();
+        Box::pin(async move { answer.map_err(std::io::Error::other) })
+    });
+    let mut fabric = Fabric::resolving(lookup).await;
+    fabric.put(instance("s", "v1", "shop.example:80")).await;
+    fabric.put(instance("s", "v2", "10.0.0.8:80")).await;
+    let (to, _, _tasks) = admin(&fabric).await;
+    let routes = fabric.routes.load_full();
+    let reached = async {
+        loop {
+            // Brings the next look-up forward.
+            for upstream in &routes.services["s"].members().usable {
+                upstream.addresses.doubt();
+            }
+            let clusters = get(to, "/clusters").await;
+            let list = clusters["clusters"][0]["instances"].as_array().unwrap();
+            let at = |label: &str| list.iter().find(|i| i["address"] == label).unwrap().clone();
+            assert_eq!(at("10.0.0.8:80").get("resolved"), None);
+            let resolved = at("shop.example:80")["resolved"].clone();
+            if resolved == json!({"addresses": ["10.0.0.7:80"], "error": "no answer"}) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::testkit::DEADLINE, reached)
+        .await
+        .unwrap();
+}

@@ -1,6 +1,7 @@
 //! New connections to instances.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +9,12 @@ use std::time::Duration;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 use super::body::Outbound;
 use super::pool::Lease;
-use super::upstream::{Open, Target, Upstream};
+use super::upstream::{Open, Upstream};
 use super::worker::Worker;
 
 /// How long an instance may take to accept a connection. Shorter than the time limit of a
@@ -20,10 +22,20 @@ use super::worker::Worker;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bounds the head of a response, and what is read ahead of a slow caller.
 const MAX_BUFFER: usize = 64 * 1024;
+/// Of the time that is left an address gets no less than this part, however many follow.
+const SHARES: usize = 4;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
+    /// The instance's name has no address, or none is known yet.
+    #[error("{label} cannot be resolved: {reason}")]
+    Unresolved {
+        /// `host:port`
+        label: Box<str>,
+        /// Why not.
+        reason: Arc<str>,
+    },
     /// Refused, unreachable, reset.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -40,11 +52,7 @@ pub(super) async fn connect(
     worker: &Rc<Worker>,
     upstream: &Arc<Upstream>,
 ) -> Result<Lease, ConnectError> {
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, dial(&upstream.target))
-        .await
-        .map_err(|_| ConnectError::TimedOut)??;
-    // Small writes are whole messages here: waiting to merge them only adds delay.
-    stream.set_nodelay(true)?;
+    let (stream, address) = dial(upstream).await?;
     let open = Open::new(upstream.clone());
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_BUFFER)
@@ -58,12 +66,44 @@ pub(super) async fn connect(
             debug!(upstream = %label.label, error = %e, "connection ended");
         }
     });
-    Ok(Lease::new(sender, upstream.clone(), worker.pool.clone()))
+    Ok(Lease::new(
+        sender,
+        upstream.clone(),
+        address,
+        worker.pool.clone(),
+    ))
 }
 
-async fn dial(target: &Target) -> io::Result<TcpStream> {
-    match target {
-        Target::Address(address) => TcpStream::connect(address).await,
-        Target::Name(host, port) => TcpStream::connect((&**host, *port)).await,
+/// Opens a socket to `upstream`, beginning with the address whose turn it is and going on to
+/// the others, all within the connect timeout.
+pub(super) async fn dial(upstream: &Upstream) -> Result<(TcpStream, SocketAddr), ConnectError> {
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let unresolved = |reason: Arc<str>| ConnectError::Unresolved {
+        label: upstream.label.clone(),
+        reason,
+    };
+    let known = timeout_at(deadline, upstream.addresses.first())
+        .await
+        .map_err(|_| unresolved("there is no answer yet".into()))?;
+    let begin = upstream.addresses.turn();
+    let mut failed = None;
+    for step in 0..known.list.len() {
+        let address = known.list[begin.wrapping_add(step) % known.list.len()];
+        // One that does not answer must leave time for those that follow.
+        let left = (known.list.len() - step).min(SHARES) as u32;
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        let why = match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Small writes are whole messages: waiting to merge them only adds delay.
+                stream.set_nodelay(true)?;
+                return Ok((stream, address));
+            }
+            Ok(Err(e)) => e.into(),
+            Err(_) => ConnectError::TimedOut,
+        };
+        debug!(upstream = %upstream.label, %address, error = %why, "cannot connect");
+        upstream.addresses.doubt();
+        failed = Some(why);
     }
+    Err(failed.unwrap_or_else(|| unresolved(known.error.clone().unwrap_or_default())))
 }

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 
 struct Idle {
     sender: SendRequest<Outbound>,
+    address: SocketAddr,
     since: Instant,
     until: Instant,
 }
@@ -44,6 +46,7 @@ pub(super) struct Pool {
 pub(super) struct Lease {
     pub(super) sender: SendRequest<Outbound>,
     upstream: Arc<Upstream>,
+    address: SocketAddr,
     pool: Rc<Pool>,
 }
 
@@ -51,11 +54,13 @@ impl Lease {
     pub(super) fn new(
         sender: SendRequest<Outbound>,
         upstream: Arc<Upstream>,
+        address: SocketAddr,
         pool: Rc<Pool>,
     ) -> Self {
         Self {
             sender,
             upstream,
+            address,
             pool,
         }
     }
@@ -63,7 +68,8 @@ impl Lease {
     /// Gives the connection back for the next exchange. The response must have been read to
     /// its end; a connection that turns out not to be free for another is closed.
     pub(super) fn hand_back(self, now: Instant, keep_alive: Option<Duration>) {
-        if self.sender.is_closed() || self.upstream.is_gone() || self.pool.idle.get() >= MAX_IDLE {
+        let gone = self.upstream.is_gone() || !self.upstream.addresses.contain(&self.address);
+        if self.sender.is_closed() || gone || self.pool.idle.get() >= MAX_IDLE {
             return;
         }
         let stay = keep_alive.map_or(IDLE_TIMEOUT, |said| {
@@ -80,6 +86,7 @@ impl Lease {
         if slot.idle.len() < MAX_IDLE_EACH {
             slot.idle.push(Idle {
                 sender: self.sender,
+                address: self.address,
                 since: now,
                 until: now + stay,
             });
@@ -104,9 +111,13 @@ impl Pool {
             self.idle.set(self.idle.get() - 1);
             // A sender that is not ready belongs to a connection that is still sending a
             // request whose response came early; it is not worth waiting for.
-            if idle.until > now && idle.sender.is_ready() {
+            if idle.until > now
+                && idle.sender.is_ready()
+                && upstream.addresses.contain(&idle.address)
+            {
+                let pool = self.clone();
                 return Some(Taken {
-                    lease: Lease::new(idle.sender, upstream.clone(), self.clone()),
+                    lease: Lease::new(idle.sender, upstream.clone(), idle.address, pool),
                     idle_for: now.saturating_duration_since(idle.since),
                 });
             }
@@ -115,14 +126,17 @@ impl Pool {
     }
 
     /// Closes what has been idle for too long, was closed by its peer, or leads to an
-    /// instance that is gone.
+    /// instance or an address that is gone.
     pub(super) fn sweep(&self, now: Instant) {
         let mut left = 0;
         self.slots.borrow_mut().retain(|_, slot| {
             if slot.upstream.is_gone() {
                 return false;
             }
-            slot.idle.retain(|c| c.until > now && !c.sender.is_closed());
+            let addresses = &slot.upstream.addresses;
+            slot.idle.retain(|c| {
+                c.until > now && !c.sender.is_closed() && addresses.contain(&c.address)
+            });
             if slot.idle.len() < slot.idle.capacity() / 4 {
                 slot.idle.shrink_to_fit();
             }

@@ -5,6 +5,7 @@ mod draining;
 mod faults;
 mod forwarding;
 mod logging;
+mod names;
 mod pooling;
 mod retries;
 mod upstream_failures;

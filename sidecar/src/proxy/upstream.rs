@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use a8_common::model::{Authority, EndpointType, Instance, InstanceId};
 use http::HeaderValue;
 
+use super::addresses::Addresses;
 use super::metrics::Gauge;
 
 /// What a clear-text HTTP endpoint without a port means.
@@ -17,7 +18,7 @@ const HTTP_PORT: u16 = 80;
 pub enum Target {
     /// An address.
     Address(SocketAddr),
-    /// A name, looked up when a connection is made.
+    /// A name, looked up ahead of time and again and again.
     Name(Arc<str>, u16),
 }
 
@@ -31,6 +32,8 @@ pub struct Upstream {
     pub id: InstanceId,
     /// Where to connect to.
     pub target: Target,
+    /// The addresses that the target stands for now.
+    pub addresses: Addresses,
     /// `host:port`, for logs and replies.
     pub label: Box<str>,
     /// The `Host` of requests to an endpoint that is given by name.
@@ -78,6 +81,10 @@ impl Upstream {
         Ok(Self {
             key: NEXT.fetch_add(1, Ordering::Relaxed),
             id: instance.id.clone(),
+            addresses: match &target {
+                Target::Address(address) => Addresses::fixed(*address),
+                Target::Name(..) => Addresses::unknown(),
+            },
             target,
             label: label.into(),
             host,

@@ -8,6 +8,7 @@ use a8_common::view::Update;
 use tokio::time::Instant;
 use tracing::info;
 
+use super::names::Names;
 use crate::proxy::{Members, Metrics, Unusable, Upstream};
 
 struct Entry {
@@ -20,6 +21,7 @@ struct Entry {
 /// All instances, with what the proxy holds of each.
 pub(super) struct Catalog {
     metrics: Arc<Metrics>,
+    names: Names,
     epoch: Option<Epoch>,
     services: HashMap<ServiceName, BTreeMap<InstanceId, Entry>>,
     /// Where each id is.
@@ -28,9 +30,10 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>, names: Names) -> Self {
         Self {
             metrics,
+            names,
             epoch: None,
             services: HashMap::new(),
             places: HashMap::new(),
@@ -168,7 +171,11 @@ impl Catalog {
         }
         let upstream = kept.unwrap_or_else(|| {
             let connections = self.metrics.connections(service.as_str());
-            Upstream::new(instance, connections).map(Arc::new)
+            let made = Upstream::new(instance, connections).map(Arc::new);
+            if let Ok(upstream) = &made {
+                self.names.keep(upstream);
+            }
+            made
         });
         let entry = Entry {
             instance: instance.clone(),
