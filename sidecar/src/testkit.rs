@@ -177,6 +177,18 @@ fn loopback() -> Lookup {
     })
 }
 
+/// Waits until `check` says yes.
+pub(crate) async fn eventually(mut check: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !check().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, asking)
+        .await
+        .expect("it did not come about");
+}
+
 fn feed<T: view::Item>(view: view::View<T>) -> Feed<T> {
     let (_, link) = watch::channel(Link::default());
     Feed { view, link }

@@ -1,6 +1,7 @@
 //! `/clusters`: every backend with its instances, their connections and requests in flight.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
 
 use a8_common::http::Reply;
 use a8_common::model::{InstanceId, RuleId, ServiceName, Tags};
@@ -26,6 +27,10 @@ struct Cluster {
     service: ServiceName,
     tags: Tags,
     balance: a8_common::rule::Balance,
+    /// The bounds that its rule gives; what is absent is the default.
+    resilience: a8_common::rule::Resilience,
+    /// Requests of all workers, those that wait included.
+    in_flight: u32,
     instances: Vec<Instance>,
     /// Instances whose endpoint is of a kind that is not spoken.
     unusable: usize,
@@ -40,8 +45,11 @@ struct Instance {
     resolved: Option<Resolved>,
     /// Open connections of all workers.
     connections: u32,
-    /// Requests of all workers.
+    /// Requests of all workers and all clusters.
     in_flight: u32,
+    /// Until when it takes no requests of this cluster (RFC 3339), if it is ejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ejected_until: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -68,12 +76,16 @@ fn report(routes: &Routes) -> Report {
 fn cluster(backend: &Backend) -> Cluster {
     let members = backend.members();
     let key = backend.key.clone();
+    let now = Instant::now();
+    let ejected = backend.ejected(now);
     Cluster {
         destination: key.destination,
         rule: key.rule,
         service: key.service,
         tags: key.tags,
         balance: key.balance,
+        resilience: (*backend.resilience()).clone(),
+        in_flight: backend.in_flight(),
         unusable: members.unusable,
         instances: members
             .usable
@@ -84,6 +96,10 @@ fn cluster(backend: &Backend) -> Cluster {
                 resolved: resolved(upstream),
                 connections: upstream.open(),
                 in_flight: upstream.in_flight(),
+                ejected_until: ejected
+                    .iter()
+                    .find(|(other, _)| other.key == upstream.key)
+                    .and_then(|(_, until)| date(until.saturating_duration_since(now))),
             })
             .collect(),
     }
@@ -98,4 +114,11 @@ fn resolved(upstream: &Upstream) -> Option<Resolved> {
         addresses: known.list.to_vec(),
         error: known.error.as_deref().map(str::to_owned),
     })
+}
+
+/// The time of day after a while, in UTC.
+fn date(after: Duration) -> Option<String> {
+    let at = SystemTime::now().checked_add(after)?;
+    let at = jiff::Timestamp::try_from(at).ok()?;
+    Some(format!("{at:.3}"))
 }

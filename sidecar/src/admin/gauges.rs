@@ -1,6 +1,7 @@
-//! How fresh the state is, as metrics.
+//! How fresh the state is, and who is ejected, as metrics.
 
-use std::time::SystemTime;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Instant, SystemTime};
 
 use a8_common::source::Link;
 use prometheus::core::{Collector, Desc};
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 
 use super::Proxy;
 use super::status::seconds_since;
+use crate::proxy::Routes;
 use crate::state::Applied;
 
 /// Revision, age and connection of each source, read when somebody asks.
@@ -17,6 +19,7 @@ pub struct Gauges {
     revision: GaugeVec,
     age: GaugeVec,
     connected: GaugeVec,
+    ejected: Opts,
 }
 
 impl Gauges {
@@ -40,6 +43,10 @@ impl Gauges {
                 "a8_control_plane_connected",
                 "1 when the source is answering",
             )?,
+            ejected: Opts::new(
+                "a8_ejected_instances",
+                "Instances that a backend of the destination leaves alone",
+            ),
         })
     }
 
@@ -72,9 +79,36 @@ impl Collector for Gauges {
         let status = self.proxy.status.borrow().clone();
         self.set("instances", &status.instances, &self.proxy.instances.link);
         self.set("rules", &status.rules, &self.proxy.rules.link);
-        [&self.revision, &self.age, &self.connected]
+        let mut families: Vec<_> = [&self.revision, &self.age, &self.connected]
             .into_iter()
             .flat_map(Collector::collect)
-            .collect()
+            .collect();
+        // Made anew each time, so that services that are gone leave nothing behind.
+        if let Ok(gauge) = GaugeVec::new(self.ejected.clone(), &["destination"]) {
+            for (service, count) in ejected(&self.proxy.routes.load()) {
+                gauge.with_label_values(&[service]).set(count as f64);
+            }
+            families.extend(gauge.collect());
+        }
+        // A family without series is not a valid one.
+        families.retain(|family| !family.get_metric().is_empty());
+        families
     }
+}
+
+/// How many instances are ejected by the backends of each destination.
+fn ejected(routes: &Routes) -> BTreeMap<&str, usize> {
+    let now = Instant::now();
+    let of_rules = routes.table.backends().map(|(_, _, backend)| backend);
+    let mut all: BTreeMap<&str, HashSet<u64>> = BTreeMap::new();
+    for backend in routes.services.values().chain(of_rules) {
+        let out = all.entry(backend.key.destination.as_str()).or_default();
+        out.extend(
+            backend
+                .ejected(now)
+                .iter()
+                .map(|(upstream, _)| upstream.key),
+        );
+    }
+    all.into_iter().map(|(s, out)| (s, out.len())).collect()
 }

@@ -118,12 +118,49 @@ async fn it_tells_what_is_routed_where() {
     for line in [
         r#"a8_requests_total{source="web",destination="s",backend="s:v1",code_class="2xx",rule="base"} 1"#,
         r#"a8_upstream_connections{destination="s"} 1"#,
+        r#"a8_ejected_instances{destination="s"} 0"#,
         r#"a8_config_revision{kind="rules"}"#,
         r#"a8_control_plane_connected{kind="instances"} 0"#,
         "process_resident_memory_bytes",
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
+}
+
+#[tokio::test]
+async fn an_ejected_instance_is_shown_and_counted() {
+    let good = Origin::echo("good").await;
+    let refused = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &good.value())).await;
+    fabric.put(instance("s", "v1", &refused)).await;
+    fabric
+        .rules(
+            "[{id: r, destination: s, route: {backends: [{tags: [v1], \
+             resilience: {consecutive_errors: 1}}]}}]",
+        )
+        .await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let (to, _, _tasks) = admin(&fabric).await;
+    for _ in 0..2 {
+        request(proxy.address(), "GET /s/", &[]).await;
+    }
+    let clusters = get(to, "/clusters").await;
+    let list = clusters["clusters"].as_array().unwrap();
+    for cluster in list {
+        for instance in cluster["instances"].as_array().unwrap() {
+            let expected = cluster["rule"] == "r" && instance["address"] == *refused;
+            let until = instance["ejected_until"].as_str();
+            assert_eq!(until.is_some(), expected, "{cluster}");
+            assert!(until.is_none_or(|t| t.parse::<jiff::Timestamp>().is_ok()));
+        }
+    }
+    let metrics = request(to, "GET /metrics", &[]).await.body;
+    let line = r#"a8_ejected_instances{destination="s"} 1"#;
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[tokio::test]

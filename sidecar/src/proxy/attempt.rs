@@ -19,10 +19,12 @@ use smallvec::SmallVec;
 
 use super::body::{Outbound, Progress};
 use super::connect::{ConnectError, connect};
+use super::limits::{Admitted, Bound};
 use super::pool::Lease;
 use super::record::{Flag, Record};
 use super::replay::Replay;
 use super::routes::Plan;
+use super::trial::{Trial, Verdict};
 use super::upstream::{InFlight, Upstream};
 use super::worker::Worker;
 
@@ -45,6 +47,9 @@ pub(super) enum Failure {
     /// The connection ended, or what came over it was not HTTP, before there was a response.
     #[error("the connection failed before there was a response: {0}")]
     Broken(hyper::Error),
+    /// More than a bound of the backend allows.
+    #[error("more requests than the {} of the backend", .0.name())]
+    Overflow(Bound),
     /// The time limit has passed.
     #[error("no response within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
@@ -84,12 +89,26 @@ pub(super) async fn run(
     body: Incoming,
     record: &mut Record,
 ) -> Result<Answer, Failure> {
+    record.admitted = Admitted::to(&plan.backend);
+    if record.admitted.is_none() {
+        return Err(Failure::Overflow(Bound::Requests));
+    }
+    plan.backend.budget.deposit();
+    let trial = Trial::new(body.is_end_stream());
     let progress: Progress = Rc::new(Cell::new(record.started()));
     let limit = plan.timeout;
     let timer = tokio::time::sleep_until((record.started() + limit).into());
     let (mut timer, mut attempts) = (
         pin!(timer),
-        pin!(attempts(worker, plan, head, body, record, progress.clone())),
+        pin!(attempts(
+            worker,
+            plan,
+            head,
+            body,
+            record,
+            &trial,
+            progress.clone()
+        )),
     );
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = attempts.as_mut().poll(cx) {
@@ -97,7 +116,9 @@ pub(super) async fn run(
         }
         while timer.as_mut().poll(cx).is_ready() {
             let deadline = progress.get() + limit;
-            if deadline <= Instant::now() {
+            let now = Instant::now();
+            if deadline <= now {
+                trial.timed_out(&plan.backend, now, limit);
                 return Poll::Ready(Err(Failure::TimedOut(limit)));
             }
             timer.as_mut().reset(deadline.into());
@@ -113,6 +134,7 @@ async fn attempts(
     head: Parts,
     body: Incoming,
     record: &mut Record,
+    trial: &Trial,
     progress: Progress,
 ) -> Result<Answer, Failure> {
     if plan.retries == 0 {
@@ -121,7 +143,7 @@ async fn attempts(
         } else {
             Outbound::Stream(body, progress)
         };
-        return one(worker, plan, assemble(head, body), record, &[])
+        return one(worker, plan, assemble(head, body), record, trial, &[])
             .await
             .map_err(|failed| failed.why);
     }
@@ -140,7 +162,8 @@ async fn attempts(
         let Some(body) = body else {
             return Err(Failure::CallerGone);
         };
-        let outcome = one(worker, plan, assemble(head.clone(), body), record, &tried).await;
+        let request = assemble(head.clone(), body);
+        let outcome = one(worker, plan, request, record, trial, &tried).await;
         let sent = match &outcome {
             Ok(answer) if answer.response.status().is_server_error() => true,
             Err(failed) if failed.why.retryable() => failed.sent,
@@ -152,6 +175,11 @@ async fn attempts(
             if record.retries > 0 {
                 record.flag(Flag::Exhausted);
             }
+            return outcome.map_err(|failed| failed.why);
+        }
+        if !plan.backend.budget.withdraw(Instant::now()) {
+            worker.shared.metrics.retries_denied.inc();
+            record.flag(Flag::Exhausted);
             return outcome.map_err(|failed| failed.why);
         }
         drop(outcome);
@@ -169,7 +197,7 @@ impl Failure {
         match self {
             Self::Connect(_) | Self::Broken(_) | Self::Closed => true,
             Self::Aborted(status) => status.is_server_error(),
-            Self::NoInstance | Self::TimedOut(_) | Self::CallerGone => false,
+            Self::NoInstance | Self::Overflow(_) | Self::TimedOut(_) | Self::CallerGone => false,
         }
     }
 }
@@ -188,6 +216,7 @@ async fn one(
     plan: &Plan,
     mut request: Request<Outbound>,
     record: &mut Record,
+    trial: &Trial,
     tried: &[u64],
 ) -> Result<Answer, Failed> {
     let unsent = |why: Failure| Failed { why, sent: false };
@@ -199,9 +228,10 @@ async fn one(
         Some(ReturnCode::Close(_)) => return Err(unsent(Failure::Closed)),
         None => {}
     }
-    let Some(upstream) = plan.backend.pick(tried) else {
+    let Some(member) = plan.backend.pick(tried) else {
         return Err(unsent(Failure::NoInstance));
     };
+    let upstream = member.upstream.clone();
     if let Some(host) = &upstream.host {
         request.headers_mut().insert(HOST, host.clone());
     }
@@ -211,7 +241,15 @@ async fn one(
         0 if plan.delay.is_none() => record.started(),
         _ => Instant::now(),
     };
+    trial.begin(member, started);
     let outcome = exchange(worker, &upstream, request, started).await;
+    trial.end(
+        &plan.backend,
+        match &outcome {
+            Ok((response, _)) => Verdict::of_status(response.status()),
+            Err(failed) => Verdict::of_failure(&failed.why),
+        },
+    );
     let (response, lease) = outcome?;
     record.upstream_time = Some(started.elapsed());
     Ok(Answer {

@@ -1,18 +1,23 @@
 //! What a decision leads to: some instances of a service, and how to spread over them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use a8_common::model::{RuleId, ServiceName, Tags};
-use a8_common::rule::Balance;
+use a8_common::rule::{Balance, Resilience};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 
 use super::balance::Balancer;
+use super::budget::Budget;
+use super::limits::InFlightLimit;
 use super::metrics::{Metrics, Stats};
+use super::roster::{Member, Roster};
 use super::upstream::Upstream;
 
 /// What tells a backend from the others; as long as this stays the same it keeps its
-/// balancer and its counts through every change of the configuration.
+/// balancer, its counts and what it knows of its instances through every change of the
+/// configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     /// The service that was asked for.
@@ -25,6 +30,8 @@ pub struct Key {
     pub tags: Tags,
     /// How an instance is picked.
     pub balance: Balance,
+    /// How many backends of the same rule come before it that are the same in all of this.
+    pub twin: usize,
 }
 
 /// The instances that qualify for a backend at one moment.
@@ -47,13 +54,17 @@ pub struct Backend {
     pub host: Option<HeaderValue>,
     /// Its counts.
     pub stats: Arc<Stats>,
-    members: ArcSwap<Members>,
+    /// How many more attempts its requests may have.
+    pub(super) budget: Budget,
+    pub(super) requests: InFlightLimit,
+    resilience: ArcSwap<Resilience>,
+    roster: Roster,
     balancer: Balancer,
 }
 
 impl Backend {
     /// A backend without instances.
-    pub fn new(key: Key, metrics: &Metrics) -> Self {
+    pub fn new(key: Key, resilience: Resilience, metrics: &Metrics) -> Self {
         let label = if key.tags.is_empty() {
             key.service.to_string()
         } else {
@@ -66,31 +77,68 @@ impl Backend {
             .as_str()
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+        let now = Instant::now();
         Self {
             host: host_like
                 .then(|| HeaderValue::from_str(key.service.as_str()).ok())
                 .flatten(),
             label: label.into(),
             stats,
-            members: ArcSwap::default(),
+            budget: Budget::new(now),
+            requests: InFlightLimit::new(resilience.requests()),
+            resilience: ArcSwap::from_pointee(resilience),
+            roster: Roster::new(now),
             balancer: Balancer::new(key.balance),
             key,
         }
     }
 
+    /// Replaces bounds and the like; what is counted against them stays.
+    pub fn set_resilience(&self, resilience: &Resilience) {
+        if **self.resilience.load() == *resilience {
+            return;
+        }
+        self.requests.set_max(resilience.requests());
+        self.resilience.store(Arc::new(resilience.clone()));
+    }
+
+    /// Bounds and the like.
+    pub fn resilience(&self) -> Arc<Resilience> {
+        self.resilience.load_full()
+    }
+
     /// Replaces the instances.
     pub fn set_members(&self, members: Members) {
-        self.members.store(Arc::new(members));
+        self.roster.set(members, &self.label);
     }
 
-    /// The instances now.
+    /// The instances now, whether ejected or not.
     pub fn members(&self) -> Arc<Members> {
-        self.members.load_full()
+        self.roster.members()
     }
 
-    /// Picks an instance, where there is a choice one that is not among `tried`.
-    pub(super) fn pick(&self, tried: &[u64]) -> Option<Arc<Upstream>> {
-        let members = self.members.load();
-        self.balancer.pick(&members.usable, tried).cloned()
+    /// The instances that are ejected at `now`, and when each comes back.
+    pub fn ejected(&self, now: Instant) -> Vec<(Arc<Upstream>, Instant)> {
+        self.roster.settle(now, &self.label);
+        self.roster.ejected()
+    }
+
+    /// Requests that have been let in and have not ended.
+    pub fn in_flight(&self) -> u32 {
+        self.requests.now()
+    }
+
+    /// Picks an instance that is not ejected, where there is a choice one that is not among
+    /// `tried`.
+    pub(super) fn pick(&self, tried: &[u64]) -> Option<Arc<Member>> {
+        self.roster.available(&self.label, |members| {
+            self.balancer.pick(members, tried).cloned()
+        })
+    }
+
+    /// An instance has failed with a request.
+    pub(super) fn failed(&self, member: &Arc<Member>) {
+        let by = self.resilience.load();
+        self.roster.failed(member, Instant::now(), &by, &self.label);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use a8_common::rule::Balance;
 
-use super::upstream::Upstream;
+use super::roster::Member;
 
 /// One backend's balancer. It outlives every change of the backend's instances.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ impl Balancer {
     /// Picks among `members`, where there is a choice one that is not among `tried`.
     pub(super) fn pick<'a>(
         &self,
-        members: &'a [Arc<Upstream>],
+        members: &'a [Arc<Member>],
         tried: &[u64],
-    ) -> Option<&'a Arc<Upstream>> {
+    ) -> Option<&'a Arc<Member>> {
         let len = members.len();
         if len < 2 {
             return members.first();
@@ -44,17 +44,17 @@ impl Balancer {
         }
         (0..len)
             .filter_map(|step| members.get((first + step) % len))
-            .find(|member| !tried.contains(&member.key))
+            .find(|member| !tried.contains(&member.upstream.key))
             .or_else(|| members.get(first))
     }
 }
 
 /// The less busy of two drawn at random: nearly as even as looking at all of them, and no
 /// herd runs to the one that was least busy a moment ago.
-fn least_of_two(members: &[Arc<Upstream>]) -> usize {
+fn least_of_two(members: &[Arc<Member>]) -> usize {
     let one = fastrand::usize(..members.len());
     let other = (one + fastrand::usize(1..members.len())) % members.len();
-    if members[other].in_flight() < members[one].in_flight() {
+    if members[other].upstream.in_flight() < members[one].upstream.in_flight() {
         other
     } else {
         one
@@ -63,10 +63,10 @@ fn least_of_two(members: &[Arc<Upstream>]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::upstream::InFlight;
+    use super::super::upstream::{InFlight, Upstream};
     use super::*;
 
-    fn members(n: usize) -> Vec<Arc<Upstream>> {
+    fn members(n: usize) -> Vec<Arc<Member>> {
         (0..n)
             .map(|i| {
                 let text = format!(
@@ -74,17 +74,18 @@ mod tests {
                     i + 1
                 );
                 let instance = serde_json::from_str(&text).unwrap();
-                Arc::new(Upstream::new(&instance, Arc::default()).unwrap())
+                let upstream = Upstream::new(&instance, Arc::default()).unwrap();
+                Arc::new(Member::new(Arc::new(upstream)))
             })
             .collect()
     }
 
-    fn shares(how: Balance, members: &[Arc<Upstream>], draws: usize) -> Vec<usize> {
+    fn shares(how: Balance, members: &[Arc<Member>], draws: usize) -> Vec<usize> {
         let balancer = Balancer::new(how);
         let mut counts = vec![0; members.len()];
         for _ in 0..draws {
             let picked = balancer.pick(members, &[]).unwrap();
-            let at = members.iter().position(|m| m.key == picked.key).unwrap();
+            let at = members.iter().position(|m| Arc::ptr_eq(m, picked)).unwrap();
             counts[at] += 1;
         }
         counts
@@ -107,7 +108,9 @@ mod tests {
     #[test]
     fn least_request_leaves_the_busiest_alone() {
         let members = members(3);
-        let _busy: Vec<_> = (0..5).map(|_| InFlight::new(members[1].clone())).collect();
+        let _busy: Vec<_> = (0..5)
+            .map(|_| InFlight::new(members[1].upstream.clone()))
+            .collect();
         let counts = shares(Balance::LeastRequest, &members, 3_000);
         // Of two that are drawn, the busiest always loses.
         assert_eq!(counts[1], 0, "{counts:?}");
@@ -119,9 +122,10 @@ mod tests {
         for how in [Balance::RoundRobin, Balance::Random, Balance::LeastRequest] {
             let balancer = Balancer::new(how);
             for _ in 0..50 {
-                let tried = [members[0].key, members[2].key];
-                assert_eq!(balancer.pick(&members, &tried).unwrap().key, members[1].key);
-                let all = [members[0].key, members[1].key, members[2].key];
+                let keys: Vec<u64> = members.iter().map(|m| m.upstream.key).collect();
+                let picked = balancer.pick(&members, &[keys[0], keys[2]]).unwrap();
+                assert!(Arc::ptr_eq(picked, &members[1]));
+                let all = keys;
                 assert!(balancer.pick(&members, &all).is_some());
             }
             assert!(balancer.pick(&[], &[]).is_none());

@@ -202,6 +202,8 @@ pub struct Metrics {
     connections: Family<Box<str>, Gauge>,
     /// Attempts beyond the first.
     pub retries: Counter,
+    /// Attempts that were due but would have been more than the backend's budget.
+    pub retries_denied: Counter,
     /// Delays injected.
     pub delays: Counter,
     /// Aborts injected.
@@ -226,6 +228,7 @@ impl Metrics {
             latencies,
             connections: Family::default(),
             retries: Counter::default(),
+            retries_denied: Counter::default(),
             delays: Counter::default(),
             aborts: Counter::default(),
             log_dropped: Counter::default(),

@@ -16,6 +16,7 @@ use super::access_log::Line;
 use super::backend::Backend;
 use super::connections::Connection;
 use super::headers::{X_FORWARDED_FOR, X_REQUEST_ID};
+use super::limits::Admitted;
 use super::metrics::CodeClass;
 use super::upstream::Upstream;
 use super::worker::Worker;
@@ -42,10 +43,12 @@ pub(super) enum Flag {
     Delayed,
     /// No such service.
     NoService,
+    /// More than the backend's bounds allow.
+    Overflow,
 }
 
 impl Flag {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::NoInstance,
         Self::Broken,
         Self::TimedOut,
@@ -54,6 +57,7 @@ impl Flag {
         Self::Aborted,
         Self::Delayed,
         Self::NoService,
+        Self::Overflow,
     ];
 
     /// As the log and the error header write it.
@@ -67,6 +71,7 @@ impl Flag {
             Self::Aborted => "FI",
             Self::Delayed => "DI",
             Self::NoService => "NR",
+            Self::Overflow => "UO",
         }
     }
 }
@@ -81,6 +86,8 @@ pub(super) struct Record {
     flags: u16,
     /// Where it was routed to; `None` when nowhere.
     pub(super) backend: Option<Arc<Backend>>,
+    /// Its place among the requests of the backend.
+    pub(super) admitted: Option<Admitted>,
     /// Where the latest attempt went to.
     pub(super) upstream: Option<Arc<Upstream>>,
     /// From the beginning of the latest attempt to the head of its response.
@@ -119,6 +126,7 @@ impl Record {
             line,
             flags: 0,
             backend: None,
+            admitted: None,
             upstream: None,
             upstream_time: None,
             status: 0,

@@ -87,6 +87,7 @@ pub(super) fn failed(
             "no_instance",
             Flag::NoInstance,
         ),
+        Failure::Overflow(_) => (StatusCode::SERVICE_UNAVAILABLE, "overflow", Flag::Overflow),
         Failure::Connect(_) => (StatusCode::BAD_GATEWAY, "connect_failed", Flag::Broken),
         Failure::Broken(_) => (StatusCode::BAD_GATEWAY, "connection_broken", Flag::Broken),
         Failure::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "timeout", Flag::TimedOut),

@@ -2,8 +2,10 @@
 
 mod addressing;
 mod draining;
+mod ejection;
 mod faults;
 mod forwarding;
+mod limits;
 mod logging;
 mod names;
 mod pooling;

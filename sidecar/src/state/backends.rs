@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use a8_common::model::{ServiceName, Tags};
-use a8_common::rule::{self, Rule};
+use a8_common::rule::{self, Resilience, Rule};
 
 use super::catalog::Catalog;
 use crate::proxy::{Backend, Key, Metrics};
@@ -38,8 +38,10 @@ impl Backends {
             service: backend.service(rule.destination()).clone(),
             tags: backend.tags.clone(),
             balance: backend.balance(),
+            twin: twins_before(rule, backend),
         };
-        self.get(key, catalog)
+        let resilience = backend.resilience.clone().unwrap_or_default();
+        self.get(key, resilience, catalog)
     }
 
     /// The default route of `service`.
@@ -50,8 +52,9 @@ impl Backends {
             service: service.clone(),
             tags: Tags::default(),
             balance: rule::Balance::default(),
+            twin: 0,
         };
-        self.get(key, catalog)
+        self.get(key, Resilience::default(), catalog)
     }
 
     /// Gives the backends of `services` their instances anew.
@@ -81,15 +84,30 @@ impl Backends {
         });
     }
 
-    fn get(&mut self, key: Key, catalog: &Catalog) -> Arc<Backend> {
+    fn get(&mut self, key: Key, resilience: Resilience, catalog: &Catalog) -> Arc<Backend> {
         let of_service = self.by_service.entry(key.service.clone()).or_default();
         if let Some(known) = of_service.get(&key).and_then(Weak::upgrade) {
+            known.set_resilience(&resilience);
             return known;
         }
         let members = catalog.members(&key.service, &key.tags);
-        let made = Arc::new(Backend::new(key.clone(), &self.metrics));
+        let made = Arc::new(Backend::new(key.clone(), resilience, &self.metrics));
         made.set_members(members);
         of_service.insert(key, Arc::downgrade(&made));
         made
     }
+}
+
+/// How many backends of `rule` come before `backend` and are told from it by nothing but
+/// that: a rule may write one down twice, with other bounds.
+fn twins_before(rule: &Rule, backend: &rule::Backend) -> usize {
+    let same = |other: &&rule::Backend| {
+        other.service(rule.destination()) == backend.service(rule.destination())
+            && other.tags == backend.tags
+            && other.balance() == backend.balance()
+    };
+    let all = rule.route().into_iter().flat_map(|route| &route.backends);
+    all.take_while(|other| !std::ptr::eq(*other, backend))
+        .filter(same)
+        .count()
 }

@@ -77,6 +77,12 @@ async fn a_change_leaves_alone_what_it_does_not_name() {
         .await;
     assert!(Arc::ptr_eq(&a, &backend_of(&fabric, "a")));
     assert!(Arc::ptr_eq(&b, &backend_of(&fabric, "b")));
+    // Other bounds: the same, too, and they count.
+    let bounds = "tags: [v1], resilience: {max_requests: 7}";
+    fabric.rules(&RULES.replacen("tags: [v1]", bounds, 1)).await;
+    assert!(Arc::ptr_eq(&a, &backend_of(&fabric, "a")));
+    assert_eq!(a.resilience().requests(), 7);
+    assert_eq!(b.resilience().requests(), 1024);
     // A new endpoint is another peer, and the old one is let go.
     let moved = Instance {
         endpoint: instance("s", "", "h:9").endpoint,
@@ -85,6 +91,25 @@ async fn a_change_leaves_alone_what_it_does_not_name() {
     fabric.put(moved).await;
     assert!(first.is_gone());
     assert_eq!(members(&fabric, "s"), ["h:9", "h:2", "h:3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_backend_of_a_rule_has_its_own_bounds() {
+    let mut fabric = Fabric::new().await;
+    fabric
+        .rules(
+            "[{id: a, destination: s, route: {backends: [\
+             {tags: [v1], weight: 0.2, resilience: {max_requests: 1}}, \
+             {tags: [v2], weight: 0.2, resilience: {max_requests: 2}}, \
+             {tags: [v1], weight: 0.2, resilience: {max_requests: 3}}, {tags: [v1]}]}}]",
+        )
+        .await;
+    let table = fabric.routes.load().table.clone();
+    let bounds: Vec<_> = table
+        .backends()
+        .map(|(.., backend)| backend.resilience().requests())
+        .collect();
+    assert_eq!(bounds, [1, 2, 3, 1024]);
 }
 
 #[tokio::test(start_paused = true)]

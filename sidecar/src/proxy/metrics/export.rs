@@ -33,6 +33,11 @@ impl Collector for Export {
                 &metrics.retries,
             ),
             (
+                "a8_retries_denied_total",
+                "Attempts not made because the backend's retry budget was used up.",
+                &metrics.retries_denied,
+            ),
+            (
                 "a8_access_log_dropped_total",
                 "Lines dropped because the log's writer could not keep up.",
                 &metrics.log_dropped,

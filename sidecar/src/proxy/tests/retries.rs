@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tokio::io::AsyncReadExt;
+use tokio::task::JoinSet;
 
 use crate::proxy::{AccessLog, Proxy};
 use crate::testkit::{Fabric, Origin, Scripted, instance, raw, request};
@@ -136,11 +137,32 @@ async fn a_small_body_is_sent_again_whole_and_a_large_one_not_at_all() {
 #[tokio::test]
 async fn an_injected_abort_counts_as_a_failed_attempt() {
     let origin = Origin::echo("s").await;
-    let rules = "[{id: r, destination: s, route: {http_req_retries: 20, backends: [{tags: [v1]}]}}, \
+    let rules = "[{id: r, destination: s, route: {http_req_retries: 2, backends: [{tags: [v1]}]}}, \
                  {id: f, destination: s, actions: [{action: abort, return_code: 503, probability: 1}]}]";
     let (fabric, proxy) = rig(&[origin.value()], rules).await;
     let (to, retries) = (proxy.address(), || fabric.metrics.retries.get());
     let reply = request(to, "POST /s/", &[]).await;
     assert_eq!((reply.status, reply.field("a8-error")), (503, Some("FI")));
-    assert!(retries() > 0);
+    assert_eq!(retries(), 2);
+}
+
+#[tokio::test]
+async fn retries_stay_within_a_fifth_of_the_load() {
+    let (origin, count) = failing().await;
+    let (fabric, proxy) = rig(&[origin.value()], TWICE).await;
+    let to = proxy.address();
+    let mut load = JoinSet::new();
+    for _ in 0..100 {
+        load.spawn(async move { request(to, "GET /s/", &[]).await });
+    }
+    while let Some(reply) = load.join_next().await {
+        let reply = reply.unwrap();
+        assert_eq!((reply.status, reply.body.as_str()), (503, "theirs"));
+    }
+    let retries = count.load(Ordering::SeqCst) - 100;
+    // The reserve of 25, and what 100 requests pay for; how much of the reserve has come
+    // back meanwhile depends on the time this takes.
+    assert!((45..145).contains(&retries), "{retries}");
+    assert_eq!(fabric.metrics.retries.get(), retries as u64);
+    assert!(fabric.metrics.retries_denied.get() > 0);
 }
