@@ -12,7 +12,7 @@ mod tags;
 
 pub use endpoint::{Authority, Endpoint, EndpointError, EndpointType};
 pub use identity::Identity;
-pub use instance::{Instance, Metadata, Status, StatusError};
+pub use instance::{HttpVersion, Instance, Metadata, Status, StatusError};
 pub use name::{InstanceId, NameError, Namespace, RuleId, ServiceName, Tag};
 pub use revision::{Epoch, Revision};
 pub use tags::Tags;

@@ -16,7 +16,7 @@ use a8_common::{peer, telemetry};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::proxy::{AccessLog, Listen};
+use crate::proxy::{AccessLog, Listen, Own};
 
 pub use table::COMPONENT;
 
@@ -70,6 +70,12 @@ pub struct Proxy {
     pub access_log: AccessLog,
     /// The domain below which services have host names.
     pub domain: Box<str>,
+    /// What callers are shown under TLS.
+    pub tls: Option<Own>,
+    /// The only authorities by which instances are trusted.
+    pub ca_cert_file: Option<PathBuf>,
+    /// How long the bodies of an exchange may stand still.
+    pub idle_timeout: Duration,
     /// Where instances are learnt of.
     pub instances: Source,
     /// Where rules are learnt of.
@@ -191,6 +197,28 @@ fn read_register(settings: &Settings, registry: Option<peer::Config>) -> Option<
     })
 }
 
+/// Certificate and key, when callers are to be spoken to under TLS.
+fn own(settings: &Settings) -> Option<Own> {
+    if !settings.flag("proxy_tls") {
+        return None;
+    }
+    let file = |name| {
+        let path = settings.text(name);
+        if path.is_none() {
+            settings.refuse(name, "is needed for proxy_tls");
+        }
+        path.map(PathBuf::from)
+    };
+    let (chain, key) = (
+        file("proxy_cert_chain_file"),
+        file("proxy_private_key_file"),
+    );
+    Some(Own {
+        cert_chain_file: chain?,
+        private_key_file: key?,
+    })
+}
+
 fn read_proxy(settings: &Settings, registry: Option<peer::Config>) -> Option<Proxy> {
     let port = settings.port("http_listener_port")?;
     let listen = match settings.parsed("http_listener_host") {
@@ -225,6 +253,9 @@ fn read_proxy(settings: &Settings, registry: Option<peer::Config>) -> Option<Pro
             settings.text("logging_dir").as_deref(),
         ),
         domain: settings.text("dns_domain").unwrap_or_default().into(),
+        tls: own(settings),
+        ca_cert_file: settings.text("proxy_ca_cert_file").map(PathBuf::from),
+        idle_timeout: settings.duration("idle_timeout"),
         instances: instances?,
         rules: rules?,
     })

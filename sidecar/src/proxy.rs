@@ -1,12 +1,13 @@
-//! The native proxy: HTTP/1.1 from the application to the instances that the rules choose.
+//! The native proxy: HTTP from the application to the instances that the rules choose.
 //!
 //! One thread per core, each with its own runtime, listener and connection pools; the kernel
 //! spreads connections over them. A request stays on its thread from accept to the last byte
 //! and touches the shared state by one pointer load. Nothing here talks to the control
 //! plane: [`Routes`] are handed in by the state owner through an atomic swap.
 //!
-//! The way of a request: [`listener`] → [`serve`] → [`routes`] (decide) → [`attempt`]
-//! (balance, faults, time limit, retries) → [`pool`] or [`connect`] → [`body`] back.
+//! The way of a request: [`listener`] → [`converse`] (which protocol) → [`serve`] →
+//! [`routes`] (decide) → [`attempt`] (balance, faults, time limit, retries) → [`pool`] or
+//! [`connect`] → [`body`] back.
 
 mod access_log;
 mod addresses;
@@ -17,7 +18,11 @@ mod body;
 mod budget;
 mod connect;
 mod connections;
+mod converse;
+mod exchange;
+mod grpc;
 mod headers;
+mod http2;
 mod limits;
 mod listener;
 mod metrics;
@@ -28,12 +33,17 @@ mod reply;
 mod roster;
 mod routes;
 mod serve;
+mod tls;
+mod translate;
+mod transport;
 mod trial;
+mod upgrade;
 mod upstream;
 mod worker;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +60,7 @@ pub use backend::{Backend, Key, Members};
 pub use listener::Listen;
 pub use metrics::{Export, Gauge, Metrics};
 pub use routes::Routes;
+pub use tls::{Own, TlsError};
 pub use upstream::{Target, Unusable, Upstream};
 
 use worker::Worker;
@@ -70,6 +81,12 @@ pub struct Config {
     pub caller: Identity,
     /// The domain below which services have host names.
     pub domain: Box<str>,
+    /// What callers are shown; without it, they are spoken to in clear.
+    pub tls: Option<Own>,
+    /// The only authorities by which instances are trusted; without it those of the system.
+    pub ca_cert_file: Option<PathBuf>,
+    /// How long the bodies of an exchange may stand still before it is ended.
+    pub idle_timeout: Duration,
 }
 
 /// What all workers read.
@@ -82,6 +99,9 @@ pub struct Shared {
     caller: Identity,
     caller_label: Box<str>,
     domain: Box<str>,
+    tls_server: Option<Arc<rustls::ServerConfig>>,
+    tls_client: tls::Client,
+    idle_timeout: Duration,
 }
 
 /// How a worker is told to end.
@@ -113,6 +133,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// A certificate or a key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The access log cannot be opened.
     #[error("cannot open the access log")]
     AccessLog(#[source] io::Error),
@@ -130,6 +153,8 @@ pub fn start(
     routes: Arc<ArcSwap<Routes>>,
     metrics: Arc<Metrics>,
 ) -> Result<Proxy, StartError> {
+    let tls_server = config.tls.as_ref().map(tls::server).transpose()?;
+    let tls_client = tls::Client::new(config.ca_cert_file.as_deref())?;
     let listeners =
         listener::bind(config.listen, config.workers).map_err(|source| StartError::Bind {
             listen: config.listen,
@@ -149,6 +174,9 @@ pub fn start(
         caller_label: config.caller.to_string().into(),
         caller: config.caller,
         domain: config.domain,
+        tls_server,
+        tls_client,
+        idle_timeout: config.idle_timeout,
     });
     let mut proxy = Proxy {
         address,

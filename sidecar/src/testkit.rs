@@ -155,13 +155,15 @@ impl Fabric {
 
     /// A proxy with one worker that routes by this fabric and logs to `log`.
     pub(crate) fn proxy(&self, log: AccessLog) -> Proxy {
-        let config = proxy::Config {
-            listen: Listen::At(SocketAddr::from(([127, 0, 0, 1], 0))),
-            workers: 1,
-            access_log: log,
-            caller: "web:v1".parse().unwrap(),
-            domain: "amalgam8".into(),
-        };
+        let access_log = log;
+        self.start(proxy::Config {
+            access_log,
+            ..settings()
+        })
+    }
+
+    /// A proxy that is set up in its own way.
+    pub(crate) fn start(&self, config: proxy::Config) -> Proxy {
         proxy::start(config, self.routes.clone(), self.metrics.clone()).unwrap()
     }
 }
@@ -175,6 +177,20 @@ fn loopback() -> Lookup {
         };
         Box::pin(std::future::ready(answer))
     })
+}
+
+/// One worker on a free port, without a log.
+pub(crate) fn settings() -> proxy::Config {
+    proxy::Config {
+        listen: Listen::At(SocketAddr::from(([127, 0, 0, 1], 0))),
+        workers: 1,
+        access_log: AccessLog::Off,
+        caller: "web:v1".parse().unwrap(),
+        domain: "amalgam8".into(),
+        tls: None,
+        ca_cert_file: None,
+        idle_timeout: DEADLINE,
+    }
 }
 
 /// Waits until `check` says yes.

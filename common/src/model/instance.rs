@@ -155,6 +155,41 @@ pub struct Instance {
     pub metadata: Option<Metadata>,
 }
 
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HttpVersion {
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2.
+    Two,
+}
+
+impl HttpVersion {
+    /// Reads the names that are in use for it: those of RFC 7301, and what Kubernetes calls
+    /// `appProtocol`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "http/1.1" | "http1" => Some(Self::One),
+            "h2" | "h2c" | "http2" | "grpc" | "kubernetes.io/h2c" => Some(Self::Two),
+            _ => None,
+        }
+    }
+}
+
+impl Instance {
+    /// The only version of HTTP that it speaks, if it says so by the member `protocol` of its
+    /// metadata: `{"protocol": "h2"}`.
+    pub fn http_version(&self) -> Option<HttpVersion> {
+        #[derive(Deserialize)]
+        struct Said<'a> {
+            #[serde(borrow)]
+            protocol: std::borrow::Cow<'a, str>,
+        }
+        let said: Said<'_> = serde_json::from_str(self.metadata.as_ref()?.as_str()).ok()?;
+        HttpVersion::from_name(&said.protocol)
+    }
+}
+
 fn epoch_start() -> Timestamp {
     Timestamp::UNIX_EPOCH
 }

@@ -17,13 +17,9 @@ pub(super) fn refuse(settings: &Settings) -> Vec<String> {
             settings.refuse(name, format!("{word} is not available in this version"));
         }
     }
-    for (name, what) in [("dns", "the DNS server"), ("proxy_tls", "TLS to instances")] {
-        if settings.flag(name) {
-            settings.refuse(
-                name,
-                format!("is set, but {what} is not available in this version"),
-            );
-        }
+    if settings.flag("dns") {
+        let why = "is set, but the DNS server is not available in this version";
+        settings.refuse("dns", why);
     }
     for (name, what) in [
         ("healthchecks", "health checks are"),

@@ -245,21 +245,28 @@ const PROXY: Group = Group {
             "Ports that lead to TCP services",
         )
         .at("proxy_config.tcp_proxies"),
-        Setting::new("proxy_tls", Kind::Bool, "Speak TLS to instances")
+        Setting::new(
+            "idle_timeout",
+            PATIENCE,
+            "How long the bodies of a request and its response may stand still",
+        )
+        .at("proxy_config.idle_timeout")
+        .or("5m"),
+        Setting::new("proxy_tls", Kind::Bool, "Speak TLS with those who call")
             .at("proxy_config.tls")
             .or("false"),
         Setting::new(
             "proxy_cert_chain_file",
             Kind::Text,
-            "Own certificates, in PEM",
+            "What callers are shown: the certificate and those it hangs on, in PEM",
         )
         .at("proxy_config.cert_chain_file"),
-        Setting::new("proxy_private_key_file", Kind::Text, "Own key, in PEM")
+        Setting::new("proxy_private_key_file", Kind::Text, "The certificate's key, in PEM")
             .at("proxy_config.private_key_file"),
         Setting::new(
             "proxy_ca_cert_file",
             Kind::Text,
-            "The authorities by which instances are trusted, in PEM",
+            "The only authorities by which https instances are trusted, in PEM; by default the system's",
         )
         .at("proxy_config.ca_cert_file"),
     ],

@@ -87,7 +87,6 @@ fn what_would_silently_not_work_is_refused() {
         &["--discovery_adapter=eureka", "--eureka_url=http://e:1"],
         &["--rules_adapter=kubernetes"],
         &["--dns"],
-        &["--proxy_tls"],
         &["--healthchecks=http://localhost/health"],
         &["--state_dir=/var/lib/a8"],
         &["--", "python", "app.py"],

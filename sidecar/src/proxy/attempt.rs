@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -17,23 +16,20 @@ use http_body::Body;
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 
-use super::body::{Outbound, Progress};
-use super::connect::{ConnectError, connect};
+use super::body::{Held, Outbound, Progress};
+use super::connect::ConnectError;
+use super::exchange::exchange;
 use super::limits::{Admitted, Bound};
-use super::pool::Lease;
 use super::record::{Flag, Record};
 use super::replay::Replay;
 use super::routes::Plan;
 use super::trial::{Trial, Verdict};
-use super::upstream::{InFlight, Upstream};
+use super::upstream::{InFlight, Traffic};
 use super::worker::Worker;
 
 /// The first pause before another attempt; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-/// A connection that lay idle for longer than this may have been closed without our having
-/// looked: we look before it is used.
-const LOOK_AFTER: Duration = Duration::from_millis(2);
 
 /// Why there is no answer from an instance.
 #[derive(Debug, thiserror::Error)]
@@ -67,15 +63,14 @@ pub(super) enum Failure {
 /// A response, and what is held until its body has ended.
 pub(super) struct Answer {
     pub(super) response: Response<Incoming>,
-    pub(super) lease: Lease,
-    pub(super) in_flight: InFlight,
+    pub(super) held: Held,
 }
 
 /// A failed attempt.
-struct Failed {
-    why: Failure,
+pub(super) struct Failed {
+    pub(super) why: Failure,
     /// Whether the instance may have got any of it.
-    sent: bool,
+    pub(super) sent: bool,
 }
 
 /// Serves one request by `plan`.
@@ -85,6 +80,7 @@ struct Failed {
 pub(super) async fn run(
     worker: &Rc<Worker>,
     plan: &Plan,
+    traffic: Traffic,
     head: Parts,
     body: Incoming,
     record: &mut Record,
@@ -98,18 +94,14 @@ pub(super) async fn run(
     let progress: Progress = Rc::new(Cell::new(record.started()));
     let limit = plan.timeout;
     let timer = tokio::time::sleep_until((record.started() + limit).into());
-    let (mut timer, mut attempts) = (
-        pin!(timer),
-        pin!(attempts(
-            worker,
-            plan,
-            head,
-            body,
-            record,
-            &trial,
-            progress.clone()
-        )),
-    );
+    let send = Sending {
+        worker,
+        plan,
+        traffic,
+        trial: &trial,
+        progress: &progress,
+    };
+    let (mut timer, mut attempts) = (pin!(timer), pin!(attempts(&send, head, body, record)));
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = attempts.as_mut().poll(cx) {
             return Poll::Ready(outcome);
@@ -129,21 +121,19 @@ pub(super) async fn run(
 }
 
 async fn attempts(
-    worker: &Rc<Worker>,
-    plan: &Plan,
+    send: &Sending<'_>,
     head: Parts,
     body: Incoming,
     record: &mut Record,
-    trial: &Trial,
-    progress: Progress,
 ) -> Result<Answer, Failure> {
+    let (plan, progress) = (send.plan, send.progress);
     if plan.retries == 0 {
         let body = if body.is_end_stream() {
             Outbound::Empty
         } else {
-            Outbound::Stream(body, progress)
+            Outbound::Stream(body, progress.clone())
         };
-        return one(worker, plan, assemble(head, body), record, trial, &[])
+        return one(send, assemble(head, body), record, &[])
             .await
             .map_err(|failed| failed.why);
     }
@@ -163,7 +153,7 @@ async fn attempts(
             return Err(Failure::CallerGone);
         };
         let request = assemble(head.clone(), body);
-        let outcome = one(worker, plan, request, record, trial, &tried).await;
+        let outcome = one(send, request, record, &tried).await;
         let sent = match &outcome {
             Ok(answer) if answer.response.status().is_server_error() => true,
             Err(failed) if failed.why.retryable() => failed.sent,
@@ -178,14 +168,14 @@ async fn attempts(
             return outcome.map_err(|failed| failed.why);
         }
         if !plan.backend.budget.withdraw(Instant::now()) {
-            worker.shared.metrics.retries_denied.inc();
+            send.worker.shared.metrics.retries_denied.inc();
             record.flag(Flag::Exhausted);
             return outcome.map_err(|failed| failed.why);
         }
         drop(outcome);
         tried.extend(record.upstream.as_ref().map(|u| u.key));
         record.retries += 1;
-        worker.shared.metrics.retries.inc();
+        send.worker.shared.metrics.retries.inc();
         tokio::time::sleep(pause + pause.mul_f64(fastrand::f64())).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -210,16 +200,24 @@ fn assemble(head: Parts, body: Outbound) -> Request<Outbound> {
     request
 }
 
+/// What all attempts for one request have in common.
+pub(super) struct Sending<'a> {
+    pub(super) worker: &'a Rc<Worker>,
+    plan: &'a Plan,
+    pub(super) traffic: Traffic,
+    trial: &'a Trial,
+    progress: &'a Progress,
+}
+
 /// One attempt, faults included.
 async fn one(
-    worker: &Rc<Worker>,
-    plan: &Plan,
+    send: &Sending<'_>,
     mut request: Request<Outbound>,
     record: &mut Record,
-    trial: &Trial,
     tried: &[u64],
 ) -> Result<Answer, Failed> {
     let unsent = |why: Failure| Failed { why, sent: false };
+    let plan = send.plan;
     if let Some(delay) = plan.delay {
         tokio::time::sleep(delay).await;
     }
@@ -241,69 +239,20 @@ async fn one(
         0 if plan.delay.is_none() => record.started(),
         _ => Instant::now(),
     };
-    trial.begin(member, started);
-    let outcome = exchange(worker, &upstream, request, started).await;
-    trial.end(
-        &plan.backend,
-        match &outcome {
-            Ok((response, _)) => Verdict::of_status(response.status()),
-            Err(failed) => Verdict::of_failure(&failed.why),
-        },
-    );
+    send.trial.begin(member, started);
+    let outcome = exchange(send, &upstream, request, started).await;
+    let verdict = match &outcome {
+        Ok((response, _)) => Verdict::of_status(response.status()),
+        Err(failed) => Verdict::of_failure(&failed.why),
+    };
+    send.trial.end(&plan.backend, verdict);
     let (response, lease) = outcome?;
     record.upstream_time = Some(started.elapsed());
-    Ok(Answer {
-        response,
+    let held = Held {
         lease,
         in_flight,
-    })
-}
-
-/// Sends the request over an idle connection or, when there is none, over a new one.
-async fn exchange(
-    worker: &Rc<Worker>,
-    upstream: &Arc<Upstream>,
-    mut request: Request<Outbound>,
-    now: Instant,
-) -> Result<(Response<Incoming>, Lease), Failed> {
-    while let Some(taken) = worker.pool.take(upstream, now) {
-        let mut lease = taken.lease;
-        if taken.idle_for > LOOK_AFTER {
-            // Lets the runtime see what came over the sockets, and the connection's driver
-            // act on it, before we trust the connection.
-            tokio::task::yield_now().await;
-            if !lease.sender.is_ready() {
-                continue;
-            }
-        }
-        match lease.sender.try_send_request(request).await {
-            Ok(response) => return Ok((response, lease)),
-            Err(mut e) => match e.take_message() {
-                // It was closed before anything was sent: as if it had never been there.
-                Some(unsent) => request = unsent,
-                None => return Err(broken(e.into_error(), true)),
-            },
-        }
-    }
-    let mut lease = connect(worker, upstream).await.map_err(|e| Failed {
-        why: e.into(),
-        sent: false,
-    })?;
-    match lease.sender.try_send_request(request).await {
-        Ok(response) => Ok((response, lease)),
-        Err(mut e) => {
-            let sent = e.take_message().is_none();
-            Err(broken(e.into_error(), sent))
-        }
-    }
-}
-
-fn broken(e: hyper::Error, sent: bool) -> Failed {
-    // The only thing of ours that can fail in a request is its body.
-    let why = if e.is_user() {
-        Failure::CallerGone
-    } else {
-        Failure::Broken(e)
+        progress: send.progress.clone(),
+        patience: send.worker.shared.idle_timeout,
     };
-    Failed { why, sent }
+    Ok(Answer { response, held })
 }

@@ -1,6 +1,8 @@
 //! Bodies on their way through. They are passed on piece by piece as they come, and read
 //! only as fast as they are taken: nothing is collected.
 
+mod idle;
+
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,9 +17,30 @@ use super::pool::Lease;
 use super::record::{Flag, Record};
 use super::replay::Replay;
 use super::upstream::InFlight;
+use idle::Idle;
 
-/// When a body last moved; the time limit of a request counts from there.
+/// When a body of an exchange last moved, in either direction.
 pub(super) type Progress = Rc<Cell<Instant>>;
+
+/// What an exchange holds until the response has come to its end.
+pub(super) struct Held {
+    pub(super) lease: Lease,
+    pub(super) in_flight: InFlight,
+    pub(super) progress: Progress,
+    /// How long nothing may move.
+    pub(super) patience: Duration,
+}
+
+/// Why a response body does not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    /// The instance broke off.
+    #[error("{0}")]
+    Broken(#[from] hyper::Error),
+    /// Nothing has moved for too long.
+    #[error("nothing moved for too long")]
+    Idle,
+}
 
 /// The body of a request on its way to an instance.
 pub(super) enum Outbound {
@@ -64,6 +87,10 @@ impl Body for Outbound {
 }
 
 /// The body of a response on its way to the caller.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are the large one, and a box would be one more allocation for each"
+)]
 pub(super) enum ReplyBody {
     /// Our own words.
     Local(Option<Bytes>),
@@ -74,6 +101,7 @@ pub(super) enum ReplyBody {
 /// A response body of an instance, with everything that ends when it does.
 pub(super) struct Streamed {
     body: Incoming,
+    idle: Idle,
     rest: Option<Rest>,
 }
 
@@ -89,18 +117,18 @@ impl ReplyBody {
     /// finished; at once when there is no body.
     pub(super) fn upstream(
         body: Incoming,
-        lease: Lease,
         keep_alive: Option<Duration>,
         record: Record,
-        in_flight: InFlight,
+        held: Held,
     ) -> Self {
         let mut streamed = Streamed {
             rest: Some(Rest {
-                lease,
+                lease: held.lease,
                 keep_alive,
                 record,
-                _in_flight: in_flight,
+                _in_flight: held.in_flight,
             }),
+            idle: Idle::new(held.progress, held.patience),
             body,
         };
         if streamed.body.is_end_stream() {
@@ -122,9 +150,9 @@ impl Streamed {
 
     /// The instance broke off: the caller's connection is broken off too, as there is no
     /// other way to say so after the head.
-    fn broken(&mut self) {
+    fn broken(&mut self, flag: Flag) {
         if let Some(mut rest) = self.rest.take() {
-            rest.record.flag(Flag::Broken);
+            rest.record.flag(flag);
             rest.record.finish(Instant::now());
         }
     }
@@ -132,26 +160,34 @@ impl Streamed {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let streamed = match self.get_mut() {
             Self::Local(text) => return Poll::Ready(text.take().map(|t| Ok(Frame::data(t)))),
             Self::Upstream(streamed) => streamed,
         };
-        let frame = ready!(Pin::new(&mut streamed.body).poll_frame(cx));
+        let frame = match Pin::new(&mut streamed.body).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                ready!(streamed.idle.poll(cx));
+                streamed.broken(Flag::TimedOut);
+                return Poll::Ready(Some(Err(BodyError::Idle)));
+            }
+        };
+        streamed.idle.moved();
         match &frame {
             // The server asks no further once the announced length is there: what is to be
             // done at the end is done with the last piece.
             Some(Ok(_)) if streamed.body.is_end_stream() => streamed.complete(),
             Some(Ok(_)) => {}
-            Some(Err(_)) => streamed.broken(),
+            Some(Err(_)) => streamed.broken(Flag::Broken),
             None => streamed.complete(),
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,19 +2,25 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::{TlsConnector, TlsStream};
 use tracing::debug;
 
 use super::body::Outbound;
-use super::pool::Lease;
-use super::upstream::{Open, Upstream};
+use super::converse::OnWorker;
+use super::http2 as bounds;
+use super::pool::{Dial, Lease, Shared};
+use super::tls::{self, Offer};
+use super::transport::Transport;
+use super::upstream::{Open, Traffic, Upstream, Want};
 use super::worker::Worker;
 
 /// How long an instance may take to accept a connection. Shorter than the time limit of a
@@ -36,7 +42,7 @@ pub(super) enum ConnectError {
         /// Why not.
         reason: Arc<str>,
     },
-    /// Refused, unreachable, reset.
+    /// Refused, unreachable, reset, or not trusted.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// No answer.
@@ -47,13 +53,84 @@ pub(super) enum ConnectError {
     Handshake(#[from] hyper::Error),
 }
 
-/// Connects to `upstream`; the connection's driver runs as a task of `worker`.
+/// Connects to `upstream` for one exchange. A connection that turns out to carry more than
+/// one is kept for the others, too, and those who ask meanwhile wait for it.
 pub(super) async fn connect(
     worker: &Rc<Worker>,
     upstream: &Arc<Upstream>,
+    traffic: Traffic,
 ) -> Result<Lease, ConnectError> {
-    let (stream, address) = dial(upstream).await?;
+    let want = upstream.want(traffic);
+    if want == Want::One {
+        return open(worker, upstream, want).await;
+    }
+    let _dialling = match worker.pool.dial(upstream) {
+        Dial::Go(dialling) => Some(dialling),
+        Dial::Wait(others) => {
+            others.notified().await;
+            let want = upstream.want(traffic);
+            if let Some(taken) = worker.pool.take(upstream, want, Instant::now().into_std()) {
+                return Ok(taken.lease);
+            }
+            // It came to nothing, or is full: everybody for themselves, so that a dead
+            // instance does not cost one timeout after the other.
+            None
+        }
+    };
+    open(worker, upstream, upstream.want(traffic)).await
+}
+
+/// Opens a connection; its driver runs as a task of `worker`.
+async fn open(
+    worker: &Rc<Worker>,
+    upstream: &Arc<Upstream>,
+    want: Want,
+) -> Result<Lease, ConnectError> {
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let (stream, address) = dial(upstream, deadline).await?;
+    let begun = timeout_at(deadline, begin(worker, upstream, stream, want)).await;
+    let (stream, http2) = begun.map_err(|_| ConnectError::TimedOut)??;
     let open = Open::new(upstream.clone());
+    if http2 {
+        speak_http2(worker, upstream, stream, address, open).await
+    } else {
+        speak_http1(worker, upstream, stream, address, open).await
+    }
+}
+
+/// What is spoken over `stream`: TLS or not, and whether HTTP/2 in it.
+async fn begin(
+    worker: &Worker,
+    upstream: &Upstream,
+    stream: TcpStream,
+    want: Want,
+) -> io::Result<(Transport, bool)> {
+    let Some(name) = &upstream.tls else {
+        return Ok((Transport::Plain(stream), want == Want::Two));
+    };
+    let offer = match want {
+        Want::One => Offer::One,
+        Want::Two if upstream.is_declared() => Offer::Two,
+        Want::Two | Want::Either => Offer::Both,
+    };
+    let config = worker.shared.tls_client.config(offer).await;
+    let stream = TlsConnector::from(config)
+        .connect(name.clone(), stream)
+        .await?;
+    let http2 = tls::is_http2(stream.get_ref().1.alpn_protocol());
+    if offer == Offer::Both {
+        upstream.agreed_on(http2);
+    }
+    Ok((Transport::Tls(Box::new(TlsStream::Client(stream))), http2))
+}
+
+async fn speak_http1(
+    worker: &Rc<Worker>,
+    upstream: &Arc<Upstream>,
+    stream: Transport,
+    address: SocketAddr,
+    open: Open,
+) -> Result<Lease, ConnectError> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_BUFFER)
         .max_header_size(MAX_BUFFER)
@@ -62,22 +139,55 @@ pub(super) async fn connect(
     let label = upstream.clone();
     worker.drive(async move {
         let _open = open;
-        if let Err(e) = connection.await {
+        if let Err(e) = connection.with_upgrades().await {
             debug!(upstream = %label.label, error = %e, "connection ended");
         }
     });
-    Ok(Lease::new(
-        sender,
-        upstream.clone(),
-        address,
-        worker.pool.clone(),
-    ))
+    let pool = worker.pool.clone();
+    Ok(Lease::one(sender, upstream.clone(), address, pool))
+}
+
+async fn speak_http2(
+    worker: &Rc<Worker>,
+    upstream: &Arc<Upstream>,
+    stream: Transport,
+    address: SocketAddr,
+    open: Open,
+) -> Result<Lease, ConnectError> {
+    let (sender, mut connection) = http2::Builder::new(OnWorker(worker.clone()))
+        .timer(TokioTimer::new())
+        .keep_alive_interval(bounds::PING_EVERY)
+        .keep_alive_timeout(bounds::PING_TIMEOUT)
+        .max_header_list_size(MAX_BUFFER as u32)
+        .initial_stream_window_size(bounds::INSTANCE_WINDOW)
+        .initial_connection_window_size(bounds::INSTANCE_WINDOW * bounds::MAX_STREAMS)
+        .max_send_buf_size(bounds::SEND_BUFFER)
+        .handshake::<_, Outbound>(TokioIo::new(stream))
+        .await?;
+    let shared = Shared::new(sender);
+    let (label, limits) = (upstream.clone(), Rc::downgrade(&shared));
+    worker.drive(async move {
+        let _open = open;
+        let ended = std::future::poll_fn(|cx| {
+            let polled = Pin::new(&mut connection).poll(cx);
+            if let Some(shared) = limits.upgrade() {
+                shared.allow(connection.current_max_send_streams());
+            }
+            polled
+        });
+        if let Err(e) = ended.await {
+            debug!(upstream = %label.label, error = %e, "connection ended");
+        }
+    });
+    Ok(worker.pool.share(shared, upstream, address))
 }
 
 /// Opens a socket to `upstream`, beginning with the address whose turn it is and going on to
-/// the others, all within the connect timeout.
-pub(super) async fn dial(upstream: &Upstream) -> Result<(TcpStream, SocketAddr), ConnectError> {
-    let deadline = Instant::now() + CONNECT_TIMEOUT;
+/// the others, all before `deadline`.
+pub(super) async fn dial(
+    upstream: &Upstream,
+    deadline: Instant,
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let unresolved = |reason: Arc<str>| ConnectError::Unresolved {
         label: upstream.label.clone(),
         reason,

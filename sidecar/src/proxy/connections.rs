@@ -15,22 +15,22 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a connection may stay open without a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What a connection is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Waiting for the first byte of a request.
-    Idle,
-    /// Waiting for the rest of a head.
-    Head,
-    /// Serving a request.
-    Busy,
-}
+/// How long a caller may refuse to take anything of what it is sent.
+const STALL_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// One connection's state, shared by its socket, its service and the sweep.
+/// One connection's state, shared by its stream, its service and the sweep.
 #[derive(Debug)]
 pub(super) struct Connection {
-    phase: Cell<Phase>,
+    /// Requests being served; more than one in HTTP/2 only.
+    in_flight: Cell<u32>,
+    /// Whether part of a head has come in, in HTTP/1.
+    within_head: Cell<bool>,
+    /// Whether requests share the connection, as in HTTP/2.
+    multiplexed: Cell<bool>,
+    /// When what it waits for now began.
     since: Cell<Instant>,
+    /// Since when the caller takes nothing of what there is for it.
+    stalled: Cell<Option<Instant>>,
     expired: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     owner: Weak<Connections>,
@@ -40,19 +40,40 @@ pub(super) struct Connection {
 impl Connection {
     /// Bytes have come in.
     pub(super) fn read(&self) {
-        if self.phase.get() == Phase::Idle {
-            self.enter(Phase::Head);
+        if self.in_flight.get() > 0 {
+            return;
         }
+        // In HTTP/1 only the first bytes of a head count: more of them buy no time.
+        if self.multiplexed.get() || !self.within_head.replace(true) {
+            self.since_now();
+        }
+    }
+
+    /// Bytes were to be written, and some were taken or none.
+    pub(super) fn written(&self, taken: bool) {
+        if taken {
+            self.stalled.set(None);
+        } else if self.stalled.get().is_none() {
+            self.stalled.set(self.owner.upgrade().map(|o| o.now.get()));
+        }
+    }
+
+    /// It turned out to speak HTTP/2.
+    pub(super) fn multiplex(&self) {
+        self.multiplexed.set(true);
+        self.within_head.set(false);
     }
 
     /// A whole head has come in.
     pub(super) fn busy(&self) {
-        self.phase.set(Phase::Busy);
+        self.within_head.set(false);
+        self.in_flight.set(self.in_flight.get() + 1);
     }
 
-    /// The response is complete, as far as we are concerned.
+    /// A response is complete, as far as we are concerned.
     pub(super) fn idle(&self) {
-        self.enter(Phase::Idle);
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        self.since_now();
     }
 
     /// Whether the connection has waited for too long and must be closed.
@@ -70,8 +91,24 @@ impl Connection {
         *self.waker.borrow_mut() = Some(waker.clone());
     }
 
-    fn enter(&self, phase: Phase) {
-        self.phase.set(phase);
+    /// Whether it has waited for longer than it may.
+    fn overdue(&self, now: Instant) -> bool {
+        let longer = |since: Instant, limit| now.saturating_duration_since(since) > limit;
+        if self.stalled.get().is_some_and(|s| longer(s, STALL_TIMEOUT)) {
+            return true;
+        }
+        if self.in_flight.get() > 0 {
+            return false;
+        }
+        let limit = if self.within_head.get() {
+            HEAD_TIMEOUT
+        } else {
+            IDLE_TIMEOUT
+        };
+        longer(self.since.get(), limit)
+    }
+
+    fn since_now(&self) {
         if let Some(owner) = self.owner.upgrade() {
             self.since.set(owner.now.get());
         }
@@ -126,8 +163,11 @@ impl Connections {
         let key = self.next.get();
         self.next.set(key.wrapping_add(1));
         let connection = Rc::new(Connection {
-            phase: Cell::new(Phase::Idle),
+            in_flight: Cell::new(0),
+            within_head: Cell::new(false),
+            multiplexed: Cell::new(false),
             since: Cell::new(self.now.get()),
+            stalled: Cell::new(None),
             expired: Cell::new(false),
             waker: RefCell::default(),
             owner: Rc::downgrade(self),
@@ -151,12 +191,7 @@ impl Connections {
     pub(super) fn sweep(&self, now: Instant) {
         self.now.set(now);
         for connection in self.all() {
-            let limit = match connection.phase.get() {
-                Phase::Idle => IDLE_TIMEOUT,
-                Phase::Head => HEAD_TIMEOUT,
-                Phase::Busy => continue,
-            };
-            if now.saturating_duration_since(connection.since.get()) > limit {
+            if connection.overdue(now) {
                 connection.expired.set(true);
                 connection.wake();
             }

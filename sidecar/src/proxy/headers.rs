@@ -104,15 +104,17 @@ fn timeout(value: &HeaderValue) -> Option<Duration> {
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     address: HeaderValue,
+    scheme: HeaderValue,
 }
 
 impl Caller {
-    pub(super) fn new(ip: IpAddr) -> Self {
+    pub(super) fn new(ip: IpAddr, tls: bool) -> Self {
         let text = ip.to_canonical().to_string();
         Self {
             // An address is printed in digits, letters, dots and colons only.
             address: HeaderValue::from_str(&text)
                 .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            scheme: HeaderValue::from_static(if tls { "https" } else { "http" }),
         }
     }
 
@@ -138,7 +140,7 @@ impl Caller {
         }
         headers
             .entry(X_FORWARDED_PROTO)
-            .or_insert(HeaderValue::from_static("http"));
+            .or_insert_with(|| self.scheme.clone());
         if let Some(host) = host {
             headers.entry(X_FORWARDED_HOST).or_insert(host);
         }

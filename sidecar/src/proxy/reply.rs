@@ -15,6 +15,16 @@ use super::routes::Unroutable;
 
 const A8_ERROR: HeaderName = HeaderName::from_static("a8-error");
 
+/// A reply of our own.
+pub(super) struct Reply {
+    /// What the caller gets.
+    pub(super) response: Response<ReplyBody>,
+    /// What the log gets.
+    pub(super) flag: Option<Flag>,
+    /// The reason, for people.
+    pub(super) why: String,
+}
+
 /// The body of a reply of our own.
 #[derive(Serialize)]
 struct Body<'a> {
@@ -30,7 +40,7 @@ struct Body<'a> {
 }
 
 /// A request that is not routed.
-pub(super) fn unroutable(why: &Unroutable) -> (Response<ReplyBody>, Option<Flag>) {
+pub(super) fn unroutable(why: &Unroutable) -> Reply {
     let (status, error, flag) = match why {
         Unroutable::NotLoaded => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -60,11 +70,11 @@ pub(super) fn unroutable(why: &Unroutable) -> (Response<ReplyBody>, Option<Flag>
         tags: None,
         rule: None,
     };
-    (reply(status, &body, flag), flag)
+    reply(status, body, flag)
 }
 
 /// A method that a proxy for services does not offer.
-pub(super) fn connect_refused() -> Response<ReplyBody> {
+pub(super) fn connect_refused() -> Reply {
     let body = Body {
         error: "method_not_allowed",
         description: "CONNECT is not offered: name the service in the path or as the host".into(),
@@ -72,15 +82,21 @@ pub(super) fn connect_refused() -> Response<ReplyBody> {
         tags: None,
         rule: None,
     };
-    reply(StatusCode::METHOD_NOT_ALLOWED, &body, None)
+    reply(StatusCode::METHOD_NOT_ALLOWED, body, None)
 }
 
-/// A request that was routed to `backend` and got no answer from there. `None`: the
-/// connection is to be closed without one.
-pub(super) fn failed(
-    why: &Failure,
-    backend: &Backend,
-) -> (Option<Response<ReplyBody>>, Option<Flag>) {
+/// An instance changed the protocol without having been asked to.
+pub(super) fn unasked_switch(backend: &Backend) -> Reply {
+    let description = "the instance changed the protocol without having been asked to".to_owned();
+    let body = Body::of(backend, "connection_broken", description);
+    reply(StatusCode::BAD_GATEWAY, body, Some(Flag::Broken))
+}
+
+/// A request that was routed to `backend` and got no answer from there.
+///
+/// # Errors
+/// The connection is to be closed without an answer.
+pub(super) fn failed(why: &Failure, backend: &Backend) -> Result<Reply, Flag> {
     let (status, error, flag) = match why {
         Failure::NoInstance => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -92,35 +108,41 @@ pub(super) fn failed(
         Failure::Broken(_) => (StatusCode::BAD_GATEWAY, "connection_broken", Flag::Broken),
         Failure::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "timeout", Flag::TimedOut),
         Failure::Aborted(status) => (*status, "fault_injected", Flag::Aborted),
-        Failure::Closed => return (None, Some(Flag::Aborted)),
-        Failure::CallerGone => return (None, Some(Flag::CallerGone)),
+        Failure::Closed => return Err(Flag::Aborted),
+        Failure::CallerGone => return Err(Flag::CallerGone),
     };
     let description = match why {
         Failure::NoInstance => no_instance(backend),
         _ => why.to_string(),
     };
-    let body = Body {
-        error,
-        description,
-        service: Some(backend.key.service.as_str()),
-        tags: Some(&backend.key.tags),
-        rule: Some(backend.key.rule.as_ref().map(|id| id.as_str())),
-    };
-    (Some(reply(status, &body, Some(flag))), Some(flag))
+    let body = Body::of(backend, error, description);
+    Ok(reply(status, body, Some(flag)))
+}
+
+impl<'a> Body<'a> {
+    fn of(backend: &'a Backend, error: &'static str, description: String) -> Self {
+        Self {
+            error,
+            description,
+            service: Some(backend.key.service.as_str()),
+            tags: Some(&backend.key.tags),
+            rule: Some(backend.key.rule.as_ref().map(|id| id.as_str())),
+        }
+    }
 }
 
 fn no_instance(backend: &Backend) -> String {
     match backend.members().unusable {
         0 => format!("no instance of {} is up", backend.label),
         n => format!(
-            "no instance of {} can be spoken to: {n} have an endpoint that is not plain http",
+            "no instance of {} can be spoken to: {n} have an endpoint that is not for HTTP",
             backend.label
         ),
     }
 }
 
-fn reply(status: StatusCode, body: &Body<'_>, flag: Option<Flag>) -> Response<ReplyBody> {
-    let text = serde_json::to_vec(body).unwrap_or_default();
+fn reply(status: StatusCode, body: Body<'_>, flag: Option<Flag>) -> Reply {
+    let text = serde_json::to_vec(&body).unwrap_or_default();
     let no_body = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     let mut response = Response::new(ReplyBody::Local((!no_body).then(|| Bytes::from(text))));
     *response.status_mut() = status;
@@ -135,5 +157,9 @@ fn reply(status: StatusCode, body: &Body<'_>, flag: Option<Flag>) -> Response<Re
     if status == StatusCode::SERVICE_UNAVAILABLE && flag != Some(Flag::Aborted) {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    response
+    Reply {
+        response,
+        flag,
+        why: body.description,
+    }
 }

@@ -3,19 +3,22 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::header::HOST;
+use http::header::{EXPECT, HOST};
 use http::request::Parts;
-use http::{Method, Request, Response, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
 use super::attempt::{self, Answer};
 use super::body::ReplyBody;
 use super::connections::Connection;
 use super::headers::{self, Caller};
 use super::record::{Flag, Record};
-use super::reply;
+use super::reply::{self, Reply};
 use super::routes::{Plan, Unroutable};
+use super::upstream::Traffic;
 use super::worker::Worker;
+use super::{grpc, translate, upgrade};
 
 /// The caller's connection is to be closed without a response.
 #[derive(Debug, thiserror::Error)]
@@ -37,38 +40,53 @@ impl Serve {
     ) -> Result<Response<ReplyBody>, Closed> {
         let (mut head, body) = request.into_parts();
         let mut record = Record::begin(&self.worker, &self.connection, &head, Instant::now());
+        let traffic = translate::traffic(&head);
         if head.method == Method::CONNECT {
-            return Ok(local(record, reply::connect_refused(), None));
+            return Ok(local(record, traffic, reply::connect_refused()));
         }
+        let switching = match traffic {
+            Traffic::Upgrade => switching(&mut head),
+            Traffic::Http | Traffic::Grpc => None,
+        };
         let plan = match self.plan(&mut head, &mut record) {
             Ok(plan) => plan,
             Err(why) => {
                 record.headers(&head.headers);
-                let (response, flag) = reply::unroutable(&why);
-                return Ok(local(record, response, flag));
+                return Ok(local(record, traffic, reply::unroutable(&why)));
             }
         };
         self.rewrite(&plan, &mut head);
         record.headers(&head.headers);
+        let caller = switching.map(|(protocol, caller)| {
+            translate::upgrade_to(&mut head.headers, protocol);
+            caller
+        });
         self.note_faults(&plan, &mut record);
-        match attempt::run(&self.worker, &plan, head, body, &mut record).await {
-            Ok(answer) => Ok(upstream(record, answer)),
-            Err(why) => {
-                let (response, flag) = reply::failed(&why, &plan.backend);
-                match response {
-                    Some(response) => Ok(local(record, response, flag)),
-                    None => {
-                        flag.into_iter().for_each(|flag| record.flag(flag));
-                        record.finish(Instant::now());
-                        Err(Closed)
-                    }
+        match attempt::run(&self.worker, &plan, traffic, head, body, &mut record).await {
+            Ok(answer) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                match caller {
+                    Some(caller) => Ok(upgrade::switch(&self.worker, caller, answer, record)),
+                    None => Ok(local(record, traffic, reply::unasked_switch(&plan.backend))),
                 }
             }
+            Ok(answer) => Ok(upstream(record, answer)),
+            Err(why) => match reply::failed(&why, &plan.backend) {
+                Ok(reply) => Ok(local(record, traffic, reply)),
+                Err(flag) => {
+                    record.flag(flag);
+                    record.finish(Instant::now());
+                    Err(Closed)
+                }
+            },
         }
     }
 
     /// Drops the fields that were meant for us and decides by the rest.
     fn plan(&self, head: &mut Parts, record: &mut Record) -> Result<Plan, Unroutable> {
+        if head.version == Version::HTTP_2 {
+            translate::from_http2(head)
+                .map_err(|_| Unroutable::Malformed("the request names two hosts"))?;
+        }
         headers::drop_hop_by_hop(&mut head.headers);
         headers::request_id(&mut head.headers);
         let plan = self.worker.decide(head, |mark| {
@@ -82,6 +100,8 @@ impl Serve {
     fn rewrite(&self, plan: &Plan, head: &mut Parts) {
         let uri = std::mem::replace(&mut head.uri, Uri::from(plan.target.clone()));
         head.version = Version::HTTP_11;
+        // We have answered it ourselves by asking for the body (RFC 9110, 10.1.1).
+        head.headers.remove(EXPECT);
         // The address that the caller wrote. For one that was written as an absolute URL the
         // field `Host` has no say.
         let asked = match uri.authority() {
@@ -118,15 +138,24 @@ impl Serve {
     }
 }
 
-fn local(
-    mut record: Record,
-    response: Response<ReplyBody>,
-    flag: Option<Flag>,
-) -> Response<ReplyBody> {
-    flag.into_iter().for_each(|flag| record.flag(flag));
-    record.status = response.status().as_u16();
+/// Takes what is needed to change the protocol out of a head that asks for it.
+fn switching(head: &mut Parts) -> Option<(HeaderValue, OnUpgrade)> {
+    let protocol = translate::upgrade(&head.headers)?.clone();
+    Some((protocol, head.extensions.remove::<OnUpgrade>()?))
+}
+
+fn local(mut record: Record, traffic: Traffic, reply: Reply) -> Response<ReplyBody> {
+    if let Some(flag) = reply.flag {
+        record.flag(flag);
+    }
+    // The log and the counts tell what it would be in HTTP, also where the caller is told
+    // in another way.
+    record.status = reply.response.status().as_u16();
     record.finish(Instant::now());
-    response
+    match traffic {
+        Traffic::Grpc => grpc::reply(&reply.response, &reply.why),
+        Traffic::Http | Traffic::Upgrade => reply.response,
+    }
 }
 
 fn upstream(mut record: Record, answer: Answer) -> Response<ReplyBody> {
@@ -135,6 +164,6 @@ fn upstream(mut record: Record, answer: Answer) -> Response<ReplyBody> {
     let keep_alive = headers::drop_hop_by_hop(&mut head.headers);
     head.version = Version::HTTP_11;
     head.extensions.clear();
-    let body = ReplyBody::upstream(body, answer.lease, keep_alive, record, answer.in_flight);
+    let body = ReplyBody::upstream(body, keep_alive, record, answer.held);
     Response::from_parts(head, body)
 }

@@ -2,16 +2,18 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use a8_common::model::{Authority, EndpointType, Instance, InstanceId};
+use a8_common::model::{Authority, EndpointType, HttpVersion, Instance, InstanceId};
 use http::HeaderValue;
+use rustls::pki_types::ServerName;
 
 use super::addresses::Addresses;
 use super::metrics::Gauge;
 
-/// What a clear-text HTTP endpoint without a port means.
+/// What an HTTP endpoint without a port means.
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 /// Where to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,26 @@ pub enum Target {
     Address(SocketAddr),
     /// A name, looked up ahead of time and again and again.
     Name(Arc<str>, u16),
+}
+
+/// What a request is about, as far as it decides which version of HTTP carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Traffic {
+    /// Either version will do.
+    Http,
+    /// Only HTTP/2 carries it.
+    Grpc,
+    /// Only HTTP/1 carries it.
+    Upgrade,
+}
+
+/// The version of HTTP that is wanted of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    One,
+    Two,
+    /// What the instance prefers; it is not known yet.
+    Either,
 }
 
 /// One instance that takes requests. It lives as long as its endpoint does: a change of
@@ -40,6 +62,11 @@ pub struct Upstream {
     pub host: Option<HeaderValue>,
     /// Open connections to instances of its service.
     pub connections: Arc<Gauge>,
+    /// The name that its certificate must bear; without it, it is spoken to in clear.
+    pub(super) tls: Option<ServerName<'static>>,
+    declared: Option<HttpVersion>,
+    /// What the latest TLS handshake agreed on: 0 is nothing yet, else the version.
+    negotiated: AtomicU8,
     in_flight: AtomicU32,
     open: AtomicU32,
     gone: AtomicBool,
@@ -57,11 +84,19 @@ impl Upstream {
     pub fn new(instance: &Instance, connections: Arc<Gauge>) -> Result<Self, Unusable> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let kind = instance.endpoint.kind();
-        if kind != EndpointType::Http {
-            return Err(Unusable(kind));
-        }
+        let default_port = match kind {
+            EndpointType::Http => HTTP_PORT,
+            EndpointType::Https => HTTPS_PORT,
+            _ => return Err(Unusable(kind)),
+        };
         let Authority { host, port } = instance.endpoint.authority().map_err(|_| Unusable(kind))?;
-        let port_or_default = port.unwrap_or(HTTP_PORT);
+        let port_or_default = port.unwrap_or(default_port);
+        let tls = match kind {
+            EndpointType::Https => {
+                Some(ServerName::try_from(host.to_string()).map_err(|_| Unusable(kind))?)
+            }
+            _ => None,
+        };
         let (target, label, host) = match host.parse::<IpAddr>() {
             Ok(ip) => {
                 let address = SocketAddr::new(ip, port_or_default);
@@ -69,7 +104,7 @@ impl Upstream {
             }
             Err(_) => {
                 let written = match port {
-                    Some(port) if port != HTTP_PORT => {
+                    Some(port) if port != default_port => {
                         HeaderValue::from_str(&format!("{host}:{port}"))
                     }
                     _ => HeaderValue::from_str(&host),
@@ -89,10 +124,40 @@ impl Upstream {
             label: label.into(),
             host,
             connections,
+            tls,
+            declared: instance.http_version(),
+            negotiated: AtomicU8::new(0),
             in_flight: AtomicU32::new(0),
             open: AtomicU32::new(0),
             gone: AtomicBool::new(false),
         })
+    }
+
+    /// Which version is to carry a request.
+    pub(super) fn want(&self, traffic: Traffic) -> Want {
+        let known = match (self.declared, self.negotiated.load(Ordering::Relaxed)) {
+            (Some(HttpVersion::One), _) | (None, 1) => Some(Want::One),
+            (Some(HttpVersion::Two), _) | (None, 2) => Some(Want::Two),
+            (None, _) => None,
+        };
+        match (traffic, known) {
+            (Traffic::Upgrade, _) => Want::One,
+            (_, Some(known)) => known,
+            (_, None) if self.tls.is_some() => Want::Either,
+            (Traffic::Grpc, None) => Want::Two,
+            (Traffic::Http, None) => Want::One,
+        }
+    }
+
+    /// Whether it says itself which version it speaks.
+    pub(super) fn is_declared(&self) -> bool {
+        self.declared.is_some()
+    }
+
+    /// What a TLS handshake that left the choice to the instance has ended in.
+    pub(super) fn agreed_on(&self, http2: bool) {
+        let version = if http2 { 2 } else { 1 };
+        self.negotiated.store(version, Ordering::Relaxed);
     }
 
     /// Requests that wait for a response or are reading one.
@@ -177,8 +242,26 @@ mod tests {
     }
 
     #[test]
+    fn the_version_follows_what_is_declared_then_agreed_on_then_needed() {
+        let plain = upstream("http", "10.0.0.7:9080").unwrap();
+        let of = |u: &Upstream| {
+            [Traffic::Http, Traffic::Grpc, Traffic::Upgrade].map(|traffic| u.want(traffic))
+        };
+        assert_eq!(of(&plain), [Want::One, Want::Two, Want::One]);
+        let tls = upstream("https", "shop.example").unwrap();
+        assert_eq!(of(&tls), [Want::Either, Want::Either, Want::One]);
+        assert_eq!(&*tls.label, "shop.example:443");
+        tls.agreed_on(true);
+        assert_eq!(of(&tls), [Want::Two, Want::Two, Want::One]);
+        let text = r#"{"id":"i","service_name":"s","metadata":{"protocol":"h2"},
+            "endpoint":{"type":"http","value":"10.0.0.7:9080"}}"#;
+        let declared = Upstream::new(&serde_json::from_str(text).unwrap(), Arc::default());
+        assert_eq!(of(&declared.unwrap()), [Want::Two, Want::Two, Want::One]);
+    }
+
+    #[test]
     fn other_kinds_are_not_usable_yet() {
-        for (kind, value) in [("https", "a:1"), ("tcp", "a:1"), ("user", "x")] {
+        for (kind, value) in [("udp", "a:1"), ("tcp", "a:1"), ("user", "x")] {
             assert!(upstream(kind, value).is_err(), "{kind}");
         }
     }

@@ -42,7 +42,7 @@ async fn only_instances_that_are_listed_and_carry_all_tags_take_requests() {
     fabric.put(instance("s", "v2", "h:2")).await;
     fabric.put(with("s", "v1", "h:3", "STARTING", "http")).await;
     fabric.put(with("s", "v1", "h:4", "warm", "http")).await;
-    fabric.put(with("s", "v1", "h:5", "UP", "https")).await;
+    fabric.put(with("s", "v1", "h:5", "UP", "udp")).await;
     fabric
         .put(with("s", "v1", "h:6", "OUT_OF_SERVICE", "http"))
         .await;

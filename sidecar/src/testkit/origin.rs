@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -45,6 +45,23 @@ impl Origin {
         F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
         R: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
+        Self::serve(handler, false).await
+    }
+
+    /// Answers as `handler` does, in HTTP/2 only.
+    pub(crate) async fn http2<F, R>(handler: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
+        R: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    {
+        Self::serve(handler, true).await
+    }
+
+    async fn serve<F, R>(handler: F, http2: bool) -> Self
+    where
+        F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
+        R: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -60,9 +77,16 @@ impl Origin {
                         let answer = handler(request);
                         async move { Ok::<_, Infallible>(answer.await) }
                     });
-                    let _ = http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
+                    let stream = TokioIo::new(stream);
+                    let _ = if http2 {
+                        http2::Builder::new(TokioExecutor::new())
+                            .serve_connection(stream, service)
+                            .await
+                    } else {
+                        http1::Builder::new()
+                            .serve_connection(stream, service)
+                            .await
+                    };
                 });
             }
         });

@@ -84,7 +84,7 @@ fn the_peers_idle_time_is_told() {
 
 #[test]
 fn forwarded_fields_are_appended_or_kept() {
-    let caller = Caller::new("::ffff:127.0.0.1".parse().unwrap());
+    let caller = Caller::new("::ffff:127.0.0.1".parse().unwrap(), false);
     let mut fresh = HeaderMap::new();
     caller.forward(&mut fresh, Some(HeaderValue::from_static("localhost:6379")));
     assert_eq!(fresh["x-forwarded-for"], "127.0.0.1");

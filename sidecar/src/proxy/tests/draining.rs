@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::proxy::{self, AccessLog, Listen};
-use crate::testkit::{DEADLINE, Fabric, Origin, instance, request};
+use crate::testkit::{DEADLINE, Fabric, Origin, instance, request, settings};
 
 #[tokio::test]
 async fn requests_in_flight_end_and_idle_connections_close() {
@@ -78,9 +78,7 @@ async fn several_workers_share_a_port_that_no_stranger_can_share() {
     let config = |listen| proxy::Config {
         listen,
         workers: 3,
-        access_log: AccessLog::Off,
-        caller: "web".parse().unwrap(),
-        domain: "amalgam8".into(),
+        ..settings()
     };
     let start = |listen| {
         proxy::start(

@@ -142,7 +142,7 @@ async fn no_instance_is_a_503_that_says_why() {
     for (status, kind) in [
         ("STARTING", "http"),
         ("OUT_OF_SERVICE", "http"),
-        ("UP", "https"),
+        ("UP", "udp"),
         ("UP", "tcp"),
     ] {
         fabric
@@ -152,7 +152,7 @@ async fn no_instance_is_a_503_that_says_why() {
     }
     let reply = request(proxy.address(), "GET /s/", &[]).await;
     let why = reply.json()["description"].as_str().unwrap().to_owned();
-    assert!(why.contains("not plain http"), "{why}");
+    assert!(why.contains("not for HTTP"), "{why}");
 }
 
 #[tokio::test]

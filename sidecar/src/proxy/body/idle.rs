@@ -1,0 +1,53 @@
+//! Ends an exchange whose bodies no longer move.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::time::{Sleep, sleep_until};
+
+use super::Progress;
+
+/// Watches over the bodies of an exchange. A timer is made when there is something to wait
+/// for, so a body that comes with its head costs none.
+pub(super) struct Idle {
+    progress: Progress,
+    patience: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Idle {
+    /// One that is patient for `patience` since `progress`.
+    pub(super) fn new(progress: Progress, patience: Duration) -> Self {
+        Self {
+            progress,
+            patience,
+            timer: None,
+        }
+    }
+
+    /// A piece has moved.
+    pub(super) fn moved(&self) {
+        // Without a timer nobody looks: the first wait counts from its own beginning.
+        if self.timer.is_some() {
+            self.progress.set(Instant::now());
+        }
+    }
+
+    /// Ready when nothing has moved for too long.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (progress, patience) = (&self.progress, self.patience);
+        let timer = self.timer.get_or_insert_with(|| {
+            progress.set(Instant::now());
+            Box::pin(sleep_until((progress.get() + patience).into()))
+        });
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let end = progress.get() + patience;
+            if end <= Instant::now() {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(end.into());
+        }
+    }
+}

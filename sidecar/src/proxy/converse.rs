@@ -1,0 +1,276 @@
+//! One conversation with a caller: which protocol it speaks, and its connection's end.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use hyper::rt::{Executor, Read, ReadBufCursor, Write};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use send_wrapper::SendWrapper;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsStream};
+use tracing::debug;
+
+use super::connections::Connection;
+use super::headers::Caller;
+use super::metrics::Gauge;
+use super::serve::Serve;
+use super::transport::Transport;
+use super::worker::Worker;
+use super::{http2 as bounds, tls};
+
+/// Bounds the head of a request, and what is read ahead of a slow instance.
+const MAX_BUFFER: usize = 64 * 1024;
+/// What a connection in HTTP/2 begins with (RFC 9113, 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Speaks with one caller until either side has had enough.
+pub(super) async fn converse(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    let metrics = worker.shared.metrics.clone();
+    let _open = Counted::new(&metrics.callers);
+    let ended = match open(&worker, &connection, stream).await {
+        Ok(Some((stream, http2))) => {
+            let serve = Rc::new(Serve {
+                caller: Caller::new(
+                    peer.ip(),
+                    matches!(stream.stream.inner(), Transport::Tls(_)),
+                ),
+                connection: connection.clone(),
+                worker,
+            });
+            if http2 {
+                speak_http2(serve, &connection, stream).await
+            } else {
+                speak_http1(serve, &connection, stream).await
+            }
+        }
+        Ok(None) => return,
+        Err(e) => {
+            debug!(%peer, error = %e, "a caller's connection could not be opened");
+            return;
+        }
+    };
+    if let Err(e) = ended {
+        debug!(%peer, error = %e, "a caller's connection ended");
+    }
+}
+
+/// Finds out what the caller speaks; true is HTTP/2. `None`: it said nothing for too long.
+async fn open(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    mut stream: TcpStream,
+) -> io::Result<Option<(Watched, bool)>> {
+    let begin = async {
+        if let Some(config) = &worker.shared.tls_server {
+            let stream = TlsAcceptor::from(config.clone()).accept(stream).await?;
+            let http2 = tls::is_http2(stream.get_ref().1.alpn_protocol());
+            let stream = Transport::Tls(Box::new(TlsStream::Server(stream)));
+            return Ok((Watched::new(stream, Bytes::new(), connection), http2));
+        }
+        let mut seen = [0; PREFACE.len()];
+        let mut len = 0;
+        loop {
+            let read = stream.read(&mut seen[len..]).await?;
+            connection.read();
+            len += read;
+            if read == 0 || seen[..len] != PREFACE[..len] || len == PREFACE.len() {
+                break;
+            }
+        }
+        let http2 = seen == *PREFACE;
+        let seen = Bytes::copy_from_slice(&seen[..len]);
+        let stream = Transport::Plain(stream);
+        Ok((Watched::new(stream, seen, connection), http2))
+    };
+    if worker.shared.tls_server.is_some() {
+        // The handshake is part of the head: it may not take longer.
+        connection.read();
+    }
+    let begun = guard(connection, begin, |_| false).await;
+    begun.transpose()
+}
+
+async fn speak_http1(
+    serve: Rc<Serve>,
+    connection: &Rc<Connection>,
+    stream: Watched,
+) -> hyper::Result<()> {
+    let conversation = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(MAX_BUFFER)
+        .max_header_size(MAX_BUFFER)
+        .serve_connection(stream, service_fn(|request| serve.clone().call(request)))
+        .with_upgrades();
+    let ended = guard(connection, conversation, |conversation| {
+        conversation.graceful_shutdown();
+        true
+    });
+    ended.await.unwrap_or(Ok(()))
+}
+
+async fn speak_http2(
+    serve: Rc<Serve>,
+    connection: &Rc<Connection>,
+    stream: Watched,
+) -> hyper::Result<()> {
+    connection.multiplex();
+    let on_worker = OnWorker(serve.worker.clone());
+    let conversation = http2::Builder::new(on_worker)
+        .timer(TokioTimer::new())
+        .keep_alive_interval(bounds::PING_EVERY)
+        .keep_alive_timeout(bounds::PING_TIMEOUT)
+        .max_concurrent_streams(bounds::MAX_STREAMS)
+        .max_header_list_size(MAX_BUFFER as u32)
+        .initial_stream_window_size(bounds::CALLER_WINDOW)
+        .initial_connection_window_size(bounds::CALLER_WINDOW * bounds::MAX_STREAMS)
+        .max_send_buf_size(bounds::SEND_BUFFER)
+        .serve_connection(stream, service_fn(|request| serve.clone().call(request)));
+    let ended = guard(connection, conversation, |conversation| {
+        conversation.graceful_shutdown();
+        true
+    });
+    ended.await.unwrap_or(Ok(()))
+}
+
+/// Drives `work` to its end, or until the connection has waited for too long: then `None`.
+/// When no further request is to be served, `close` is told once and says whether to go on.
+async fn guard<F: Future>(
+    connection: &Connection,
+    work: F,
+    mut close: impl FnMut(Pin<&mut F>) -> bool,
+) -> Option<F::Output> {
+    let mut work = pin!(work);
+    let mut known = false;
+    let mut told = false;
+    poll_fn(|cx| {
+        if !known {
+            // A task's waker stays the same; one look at it is enough.
+            connection.on_wake(cx.waker());
+            known = true;
+        }
+        if connection.expired() {
+            return Poll::Ready(None);
+        }
+        if !told && connection.closing() {
+            if !close(work.as_mut()) {
+                return Poll::Ready(None);
+            }
+            told = true;
+        }
+        work.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+/// Runs what a connection in HTTP/2 needs beside it, on its own thread.
+#[derive(Clone)]
+pub(super) struct OnWorker(pub(super) Rc<Worker>);
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for OnWorker {
+    fn execute(&self, work: F) {
+        self.0.drive(work);
+    }
+}
+
+/// Counts for as long as it lives.
+struct Counted<'a>(&'a Gauge);
+
+impl<'a> Counted<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.add(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.add(-1);
+    }
+}
+
+/// A caller's stream that tells its connection when bytes move.
+struct Watched {
+    stream: TokioIo<Transport>,
+    /// What was read to find out the protocol, to be read again.
+    seen: Bytes,
+    /// A stream that is upgraded must be able to change threads, by its type. It never does:
+    /// everything of a connection runs on the thread that accepted it.
+    connection: SendWrapper<Rc<Connection>>,
+}
+
+impl Watched {
+    fn new(stream: Transport, seen: Bytes, connection: &Rc<Connection>) -> Self {
+        Self {
+            stream: TokioIo::new(stream),
+            seen,
+            connection: SendWrapper::new(connection.clone()),
+        }
+    }
+}
+
+impl Read for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.seen.is_empty() {
+            let len = self.seen.len().min(buf.remaining());
+            buf.put_slice(&self.seen[..len]);
+            self.seen.advance(len);
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            self.connection.read();
+        }
+        read
+    }
+}
+
+impl Write for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.connection.written(written.is_ready());
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.connection.written(written.is_ready());
+        written
+    }
+}

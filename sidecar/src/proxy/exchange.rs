@@ -1,0 +1,106 @@
+//! One request over one connection: an idle one if there is one, else a new one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::attempt::{Failed, Failure, Sending};
+use super::body::Outbound;
+use super::connect::connect;
+use super::pool::Lease;
+use super::translate;
+use super::upstream::Upstream;
+
+/// A connection that lay idle for longer than this may have been closed without our having
+/// looked: we look before it is used.
+const LOOK_AFTER: Duration = Duration::from_millis(2);
+
+/// Sends the request over a connection that is there or, when there is none, over a new one.
+pub(super) async fn exchange(
+    send: &Sending<'_>,
+    upstream: &Arc<Upstream>,
+    mut request: Request<Outbound>,
+    now: Instant,
+) -> Result<(Response<Incoming>, Lease), Failed> {
+    let worker = send.worker;
+    while let Some(taken) = worker.pool.take(upstream, upstream.want(send.traffic), now) {
+        let mut lease = taken.lease;
+        if taken.idle_for > LOOK_AFTER {
+            // Lets the runtime see what came over the sockets, and the connection's driver
+            // act on it, before we trust the connection.
+            tokio::task::yield_now().await;
+            if !lease.is_ready() {
+                continue;
+            }
+        }
+        match over(&mut lease, upstream, request).await {
+            Ok(response) => return Ok((response, lease)),
+            // It was closed before anything was sent: as if it had never been there.
+            Err(Unanswered {
+                unsent: Some(r), ..
+            }) => request = *r,
+            Err(lost) => return Err(lost.failed()),
+        }
+    }
+    let connected = connect(worker, upstream, send.traffic).await;
+    let mut lease = connected.map_err(|e| Failed {
+        why: e.into(),
+        sent: false,
+    })?;
+    match over(&mut lease, upstream, request).await {
+        Ok(response) => Ok((response, lease)),
+        Err(lost) => Err(lost.failed()),
+    }
+}
+
+/// A request without a response.
+struct Unanswered {
+    why: hyper::Error,
+    /// The request, if nothing of it was sent.
+    unsent: Option<Box<Request<Outbound>>>,
+}
+
+/// Sends the request in the form that the connection's version needs.
+async fn over(
+    lease: &mut Lease,
+    upstream: &Upstream,
+    mut request: Request<Outbound>,
+) -> Result<Response<Incoming>, Unanswered> {
+    let http2 = lease.is_http2();
+    if http2 {
+        translate::to_http2(&mut request, upstream.tls.is_some(), &upstream.label);
+    }
+    lease.send(request).await.map_err(|mut e| {
+        let mut unsent = e.take_message().map(Box::new);
+        if http2 && let Some(request) = &mut unsent {
+            translate::to_http1(request);
+        }
+        let why = e.into_error();
+        Unanswered { why, unsent }
+    })
+}
+
+impl Unanswered {
+    fn failed(self) -> Failed {
+        let sent = self.unsent.is_none() && !was_refused(&self.why);
+        broken(self.why, sent)
+    }
+}
+
+/// Whether the peer says that it has not looked at the request (RFC 9113, 8.7).
+fn was_refused(e: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(e).and_then(|e| e.downcast_ref::<h2::Error>());
+    cause.is_some_and(|e| e.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+fn broken(e: hyper::Error, sent: bool) -> Failed {
+    // The only thing of ours that can fail in a request is its body.
+    let why = if e.is_user() {
+        Failure::CallerGone
+    } else {
+        Failure::Broken(e)
+    };
+    Failed { why, sent }
+}

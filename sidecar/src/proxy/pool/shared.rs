@@ -1,0 +1,84 @@
+//! Connections in HTTP/2, which many exchanges share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http2};
+
+use crate::proxy::body::Outbound;
+use crate::proxy::http2::MAX_STREAMS;
+
+/// One connection.
+pub(in crate::proxy) struct Shared {
+    sender: RefCell<http2::SendRequest<Outbound>>,
+    /// Exchanges on it now.
+    streams: Cell<usize>,
+    /// How many its peer allows.
+    limit: Cell<usize>,
+    /// When the latest exchange ended.
+    since: Cell<Instant>,
+}
+
+impl Shared {
+    /// A connection that nobody uses yet.
+    pub(in crate::proxy) fn new(sender: http2::SendRequest<Outbound>) -> Rc<Self> {
+        Rc::new(Self {
+            sender: RefCell::new(sender),
+            streams: Cell::new(0),
+            limit: Cell::new(MAX_STREAMS as usize),
+            since: Cell::new(Instant::now()),
+        })
+    }
+
+    /// Its peer has said how many exchanges it allows.
+    pub(in crate::proxy) fn allow(&self, streams: usize) {
+        self.limit.set(streams.clamp(1, MAX_STREAMS as usize));
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.streams.get() < self.limit.get() && !self.sender.borrow().is_closed()
+    }
+
+    /// Whether it can be let go: it is closed, or nobody has used it for `idle`.
+    pub(super) fn is_over(&self, now: Instant, idle: Duration) -> bool {
+        let unused =
+            self.streams.get() == 0 && now.saturating_duration_since(self.since.get()) > idle;
+        unused || self.sender.borrow().is_closed()
+    }
+}
+
+/// One exchange's place on a connection.
+pub(super) struct Stream(Rc<Shared>);
+
+impl Stream {
+    pub(super) fn new(shared: Rc<Shared>) -> Self {
+        shared.streams.set(shared.streams.get() + 1);
+        Self(shared)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.sender.borrow().is_closed()
+    }
+
+    pub(super) fn send(
+        &self,
+        request: Request<Outbound>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outbound>>>> + use<>
+    {
+        self.0.sender.borrow_mut().try_send_request(request)
+    }
+
+    /// The exchange has come to its end.
+    pub(super) fn ended(self, now: Instant) {
+        self.0.since.set(now);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.streams.set(self.0.streams.get().saturating_sub(1));
+    }
+}

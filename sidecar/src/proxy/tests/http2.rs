@@ -1,0 +1,200 @@
+//! HTTP/2 on either side.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::proxy::AccessLog;
+use crate::testkit::{Fabric, Origin, Scripted, instance, request};
+
+/// A caller in HTTP/2 with prior knowledge.
+async fn caller(to: SocketAddr) -> (SendRequest<Full<Bytes>>, JoinSet<()>) {
+    let stream = TcpStream::connect(to).await.unwrap();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        let _ = connection.await;
+    });
+    (sender, task)
+}
+
+fn get(path: &str) -> http::request::Builder {
+    Request::get(format!("http://localhost:6379{path}")).version(Version::HTTP_2)
+}
+
+async fn text(response: Response<hyper::body::Incoming>) -> (u16, HeaderMap, String) {
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&body).into_owned();
+    (head.status.as_u16(), head.headers, text)
+}
+
+/// An instance that says by its metadata that it speaks HTTP/2.
+fn speaking_http2(value: &str) -> a8_common::model::Instance {
+    let mut json = serde_json::to_value(instance("s", "v1", value)).unwrap();
+    json["metadata"] = serde_json::json!({"protocol": "h2"});
+    serde_json::from_str(&json.to_string()).unwrap()
+}
+
+#[tokio::test]
+async fn a_caller_in_http2_reaches_an_instance_in_http1() {
+    let origin = Origin::echo("one").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let (mut caller, _task) = caller(proxy.address()).await;
+    let asked = get("/s/a?b")
+        .header("cookie", "a=1")
+        .header("cookie", "user=jason")
+        .header("te", "trailers");
+    let answer = caller
+        .send_request(asked.body(Full::default()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(answer.version(), Version::HTTP_2);
+    let (status, _, body) = text(answer).await;
+    assert_eq!(status, 200);
+    for line in ["one\nGET /a?b\n", "cookie: a=1; user=jason\n", "host: s\n"] {
+        assert!(body.contains(line), "{line}: {body}");
+    }
+    assert!(
+        body.contains("x-forwarded-host: localhost:6379\n"),
+        "{body}"
+    );
+    // Many at a time over one connection.
+    let mut all = JoinSet::new();
+    for at in 0..80 {
+        let mut caller = caller.clone();
+        let asked = get(&format!("/s/{at}"))
+            .body(Full::from(vec![b'x'; 5000]))
+            .unwrap();
+        all.spawn(async move { text(caller.send_request(asked).await.unwrap()).await.2 });
+    }
+    for body in all.join_all().await {
+        assert!(body.contains("body: 5000"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_in_http1_reaches_an_instance_in_http2() {
+    let origin = Origin::http2(|request| async move {
+        let version = format!(
+            "{:?} {} {:?}",
+            request.version(),
+            request.uri(),
+            request.headers()
+        );
+        Response::new(Full::from(version))
+    })
+    .await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(speaking_http2(&origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    for at in 0..20 {
+        let reply = request(proxy.address(), &format!("GET /s/{at}"), &[("X-A", "b")]).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        assert!(
+            reply.body.starts_with(&format!("HTTP/2.0 http://s/{at} ")),
+            "{}",
+            reply.body
+        );
+        assert!(reply.body.contains("\"x-a\": \"b\"") && !reply.body.contains("\"host\""));
+    }
+    assert_eq!(origin.connections(), 1, "all share one");
+}
+
+#[tokio::test]
+async fn one_connection_serves_callers_that_come_at_once() {
+    let origin = Origin::http2(|_| async { Response::new(Full::from("ok")) }).await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(speaking_http2(&origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let mut all = JoinSet::new();
+    for _ in 0..50 {
+        let to = proxy.address();
+        all.spawn(async move { request(to, "GET /s/", &[]).await.status });
+    }
+    assert_eq!(all.join_all().await, vec![200; 50]);
+    assert_eq!(origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn grpc_goes_by_http2_and_keeps_its_trailers() {
+    let origin = Origin::http2(|request| async move {
+        assert_eq!(request.headers()["te"], "trailers");
+        let mut response = Response::new(Full::from("answer"));
+        response
+            .headers_mut()
+            .insert("grpc-status", "5".parse().unwrap());
+        response
+    })
+    .await;
+    let mut fabric = Fabric::new().await;
+    // Nothing is declared: that the caller speaks gRPC is enough.
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let (mut caller, _task) = caller(proxy.address()).await;
+    let asked = get("/s/pkg.Service/Method")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let answer = caller
+        .send_request(asked.body(Full::default()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(answer.headers()["grpc-status"], "5");
+    assert_eq!(text(answer).await.2, "answer");
+}
+
+#[tokio::test]
+async fn our_own_replies_to_grpc_are_in_its_own_terms() {
+    let origin = Scripted::new(|stream, _| async move { drop(stream) }).await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let (mut caller, _task) = caller(proxy.address()).await;
+    for (path, code, flag) in [("/s/p.S/M", "14", "UF"), ("/none/p.S/M", "12", "NR")] {
+        let asked = get(path).header("content-type", "application/grpc");
+        let answer = caller
+            .send_request(asked.body(Full::default()).unwrap())
+            .await
+            .unwrap();
+        let (status, fields, body) = text(answer).await;
+        assert_eq!((status, body.as_str()), (200, ""));
+        assert_eq!(fields["grpc-status"], code);
+        assert_eq!(fields["a8-error"], flag);
+        assert_eq!(fields["content-type"], "application/grpc");
+        assert!(!fields["grpc-message"].is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_closed_connection_is_a_reset_of_the_stream_alone() {
+    let origin = Origin::echo("s").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    fabric
+        .rules(
+            "[{id: r, destination: s, route: {backends: [{tags: [v1]}]}},
+              {id: f, destination: s, match: {headers: {X-Bad: .*}},
+               actions: [{action: abort, return_code: -1}]}]",
+        )
+        .await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let (mut caller, _task) = caller(proxy.address()).await;
+    let bad = get("/s/")
+        .header("x-bad", "1")
+        .body(Full::default())
+        .unwrap();
+    assert!(caller.send_request(bad).await.is_err());
+    let good = get("/s/").body(Full::default()).unwrap();
+    assert_eq!(caller.send_request(good).await.unwrap().status(), 200);
+}
