@@ -30,7 +30,7 @@ use utoipa::ToSchema;
 
 use crate::model::{RuleId, ServiceName, Tags};
 use crate::source::Source;
-use crate::view::Item;
+use crate::view::{Item, json_bytes};
 
 pub use action::{Abort, Action, Delay, ReturnCode, ReturnCodeError, Trace};
 pub use condition::{Caller, Condition, Header, Headers, Match};
@@ -64,7 +64,7 @@ pub struct Rule {
     #[schema(value_type = Vec<String>, required = false)]
     tags: Tags,
     /// The service being called.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, min_length = 1, max_length = 64)]
     destination: ServiceName,
     /// When the rule holds; absent: always.
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
@@ -142,6 +142,10 @@ impl Item for Rule {
 
     fn id(&self) -> &RuleId {
         &self.id
+    }
+
+    fn bytes(&self) -> usize {
+        json_bytes(self)
     }
 }
 

@@ -12,10 +12,13 @@ mod history;
 mod subscription;
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use imbl::OrdMap;
+use serde::Serialize;
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::model::{Epoch, Revision};
 use history::History;
@@ -29,6 +32,27 @@ pub trait Item: PartialEq + Send + Sync + 'static {
 
     /// Its id.
     fn id(&self) -> &Self::Id;
+
+    /// About how many bytes it takes: what is kept of the past is bounded by it.
+    fn bytes(&self) -> usize;
+}
+
+/// The length of an item's JSON form, in bytes: a measure for [`Item::bytes`].
+pub(crate) fn json_bytes(item: &impl Serialize) -> usize {
+    struct Count(usize);
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // What cannot be written has been counted as far as it could.
+    let _ = serde_json::to_writer(&mut count, item);
+    count.0
 }
 
 /// The state of a view at one revision. Cloning is cheap: the map shares its nodes.
@@ -133,6 +157,8 @@ impl<T: Item> Publisher<T> {
     ///
     /// Within the same epoch this is published as the difference to what was there, as one
     /// change, so that readers need not start over; with another epoch readers get the whole.
+    /// A revision names one content: other content under the revision that is there already
+    /// is a fault of the source, logged and not published.
     pub fn replace(&self, epoch: &Epoch, revision: Revision, items: Vec<Arc<T>>) {
         let now = self.state.borrow().clone();
         let items: OrdMap<_, _> = items.into_iter().map(|i| (i.id().clone(), i)).collect();
@@ -158,7 +184,13 @@ impl<T: Item> Publisher<T> {
             .filter(|item| now.items.get(item.id()).is_none_or(|old| old != *item))
             .cloned()
             .collect();
-        if upserts.is_empty() && removes.is_empty() && revision == now.revision {
+        if revision == now.revision {
+            if !(upserts.is_empty() && removes.is_empty()) {
+                warn!(
+                    %epoch, %revision, changed = upserts.len() + removes.len(),
+                    "the source tells other content under the same revision; what it told first stays"
+                );
+            }
             return;
         }
         self.apply(revision, upserts, &removes);

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::endpoint::Endpoint;
 use super::name::{InstanceId, ServiceName};
 use super::tags::Tags;
-use crate::view::Item;
+use crate::view::{Item, json_bytes};
 
 /// What an instance says of its own state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -199,6 +199,10 @@ impl Item for Instance {
 
     fn id(&self) -> &InstanceId {
         &self.id
+    }
+
+    fn bytes(&self) -> usize {
+        json_bytes(self)
     }
 }
 

@@ -3,35 +3,37 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Change;
+use super::{Change, Item};
 use crate::model::{Epoch, Revision};
 
 /// How many changes are kept for readers that come back.
 const MAX_CHANGES: usize = 4096;
-/// How many items the kept changes may hold together; one huge change may exceed it alone.
-const MAX_ITEMS: usize = 32_768;
+/// How many bytes of items, as JSON, the kept changes may hold together; one huge change may
+/// exceed it alone.
+const MAX_BYTES: usize = 8 << 20;
 
-pub(super) struct History<T> {
+pub(super) struct History<T: Item> {
     /// The life of the data that the changes belong to.
     epoch: Option<Epoch>,
     /// Changes after this revision are kept.
     floor: Revision,
-    changes: VecDeque<Arc<Change<T>>>,
-    items: usize,
+    /// Each with its bytes.
+    changes: VecDeque<(Arc<Change<T>>, usize)>,
+    bytes: usize,
 }
 
-impl<T> Default for History<T> {
+impl<T: Item> Default for History<T> {
     fn default() -> Self {
         Self {
             epoch: None,
             floor: Revision(0),
             changes: VecDeque::new(),
-            items: 0,
+            bytes: 0,
         }
     }
 }
 
-impl<T> History<T> {
+impl<T: Item> History<T> {
     /// Forgets everything; the state at `revision` of `epoch` is the new beginning.
     pub(super) fn restart(&mut self, epoch: Epoch, revision: Revision) {
         *self = Self {
@@ -42,12 +44,13 @@ impl<T> History<T> {
     }
 
     pub(super) fn push(&mut self, change: Arc<Change<T>>) {
-        self.items += size(&change);
-        self.changes.push_back(change);
-        while self.changes.len() > 1 && (self.changes.len() > MAX_CHANGES || self.items > MAX_ITEMS)
+        let bytes = size(&change);
+        self.bytes += bytes;
+        self.changes.push_back((change, bytes));
+        while self.changes.len() > 1 && (self.changes.len() > MAX_CHANGES || self.bytes > MAX_BYTES)
         {
-            if let Some(oldest) = self.changes.pop_front() {
-                self.items -= size(&oldest);
+            if let Some((oldest, bytes)) = self.changes.pop_front() {
+                self.bytes -= bytes;
                 self.floor = oldest.revision;
             }
         }
@@ -62,14 +65,21 @@ impl<T> History<T> {
         if self.epoch.as_ref() != Some(epoch) || revision < self.floor {
             return Err(Forgotten);
         }
-        let at = self.changes.partition_point(|c| c.revision <= revision);
-        Ok(self.changes.get(at).cloned())
+        let at = self
+            .changes
+            .partition_point(|(c, _)| c.revision <= revision);
+        Ok(self.changes.get(at).map(|(change, _)| change.clone()))
     }
 }
 
 /// The change asked for is no longer kept.
 pub(super) struct Forgotten;
 
-fn size<T>(change: &Change<T>) -> usize {
-    change.upserts.len() + change.removes.len()
+/// What an item replaced was, as a rule, counted when it came.
+fn size<T: Item>(change: &Change<T>) -> usize {
+    let upserts = change.upserts.iter().map(|upsert| &upsert.item);
+    upserts
+        .chain(&change.removes)
+        .map(|item| item.bytes())
+        .sum()
 }

@@ -5,10 +5,16 @@ use super::*;
 #[derive(Debug, PartialEq)]
 struct Thing(u32, &'static str);
 
+/// What each takes.
+const BYTES: usize = 1000;
+
 impl Item for Thing {
     type Id = u32;
     fn id(&self) -> &u32 {
         &self.0
+    }
+    fn bytes(&self) -> usize {
+        BYTES
     }
 }
 
@@ -96,6 +102,21 @@ fn a_reader_behind_the_history_is_reset() {
 }
 
 #[test]
+fn the_history_is_bounded_by_what_its_items_take() {
+    let (publisher, view) = channel();
+    let epoch = Epoch::fresh();
+    publisher.replace(&epoch, Revision(0), vec![]);
+    let many: Vec<_> = (0..1000).map(|id| thing(id, "a")).collect();
+    // One MB each, and far fewer than are kept of small ones.
+    for revision in 1..=20 {
+        publisher.apply(Revision(revision), many.clone(), &[]);
+    }
+    let first = |revision| ids(view.resume(&epoch, Revision(revision)).ready());
+    assert!(first(1).starts_with("reset 20"));
+    assert!(first(18).starts_with("change 19"));
+}
+
+#[test]
 fn a_reload_of_the_same_epoch_is_a_difference_and_of_another_a_reset() {
     let (publisher, view) = channel();
     let epoch = Epoch::fresh();
@@ -106,6 +127,10 @@ fn a_reload_of_the_same_epoch_is_a_difference_and_of_another_a_reset() {
     assert_eq!(ids(reader.ready()), "change 4 +[3] -[1]");
     publisher.replace(&epoch, Revision(4), vec![thing(2, "b"), thing(3, "c")]);
     assert_eq!(ids(reader.ready()), "nothing");
+    // A revision names one content: what was told first stays.
+    publisher.replace(&epoch, Revision(4), vec![thing(9, "x")]);
+    assert_eq!(ids(reader.ready()), "nothing");
+    assert_eq!(view.snapshot().items.len(), 2);
     publisher.replace(&Epoch::fresh(), Revision(1), vec![thing(3, "c")]);
     assert_eq!(ids(reader.ready()), "reset 1 [3]");
 }

@@ -34,6 +34,9 @@ impl Item for Note {
     fn id(&self) -> &RuleId {
         &self.id
     }
+    fn bytes(&self) -> usize {
+        self.text.len()
+    }
 }
 
 impl Wire for Note {
