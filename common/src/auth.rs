@@ -8,6 +8,8 @@
 mod hs256;
 mod jwt;
 
+use std::time::SystemTime;
+
 use http::{HeaderMap, HeaderName, header};
 use tracing::warn;
 
@@ -108,6 +110,16 @@ struct Grant {
     namespace: Namespace,
     /// Whether the bearer may name another namespace.
     any: bool,
+    expires: Option<SystemTime>,
+}
+
+/// What a request is let in for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// The namespace that it acts in.
+    pub namespace: Namespace,
+    /// When its token is no longer accepted, if it is one that ends.
+    pub expires: Option<SystemTime>,
 }
 
 impl Grant {
@@ -115,6 +127,7 @@ impl Grant {
         Self {
             namespace,
             any: false,
+            expires: None,
         }
     }
 }
@@ -210,21 +223,24 @@ impl Authenticator {
         }
     }
 
-    /// The namespace that a request with these headers acts in.
+    /// What a request with these headers is let in for.
     ///
     /// # Errors
     /// [`AuthError`], with the reason of the mode that knew the token, or else of the last.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Namespace, AuthError> {
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Pass, AuthError> {
         let grant = self.grant(bearer(headers)?)?;
         let mut named = headers.get_all(NAMESPACE_HEADER).iter();
-        match (named.next(), named.next()) {
-            (None, _) => Ok(grant.namespace),
-            (Some(_), _) if !grant.any => Err(AuthError::NotAdmin),
-            (Some(_), Some(_)) => Err(AuthError::Ambiguous),
-            (Some(name), None) => {
-                Namespace::new(String::from_utf8_lossy(name.as_bytes())).map_err(AuthError::Header)
-            }
-        }
+        let namespace = match (named.next(), named.next()) {
+            (None, _) => grant.namespace,
+            (Some(_), _) if !grant.any => return Err(AuthError::NotAdmin),
+            (Some(_), Some(_)) => return Err(AuthError::Ambiguous),
+            (Some(name), None) => Namespace::new(String::from_utf8_lossy(name.as_bytes()))
+                .map_err(AuthError::Header)?,
+        };
+        Ok(Pass {
+            namespace,
+            expires: grant.expires,
+        })
     }
 
     fn grant(&self, token: Option<&str>) -> Result<Grant, AuthError> {

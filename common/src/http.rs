@@ -37,7 +37,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use body::JsonBody;
-pub use caller::Caller;
+pub use caller::{Caller, Watcher};
 pub use config::{Config, Limits, SETTINGS};
 pub use health::{Condition, Health, Pending};
 pub use https::{BaseUrl, Https};

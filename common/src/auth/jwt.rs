@@ -1,6 +1,7 @@
 //! JSON Web Tokens: HS256 only, with an end.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -25,6 +26,8 @@ struct Check {
 #[derive(Deserialize)]
 struct Claims {
     namespace: String,
+    /// Seconds since 1970; a fraction is allowed.
+    exp: f64,
 }
 
 impl Jwt {
@@ -51,6 +54,7 @@ impl Jwt {
                 Ok(namespace) => Verdict::Accepted(Grant {
                     any: namespace.as_str() == ADMIN,
                     namespace,
+                    expires: end(token.claims.exp),
                 }),
                 Err(_) => Verdict::Wrong(AuthError::Refused),
             },
@@ -60,6 +64,12 @@ impl Jwt {
             }),
         }
     }
+}
+
+/// When a token is refused from; `None` beyond all times.
+fn end(exp: f64) -> Option<SystemTime> {
+    let since = Duration::try_from_secs_f64(exp + LEEWAY as f64).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
 /// Whether this is a JWT, good or bad. Anything else may be a token of another mode.

@@ -33,7 +33,8 @@ fn request(token: &str) -> HeaderMap {
 }
 
 fn ask(auth: &Authenticator, token: &str) -> Result<String, AuthError> {
-    auth.authenticate(&request(token)).map(|n| n.to_string())
+    auth.authenticate(&request(token))
+        .map(|p| p.namespace.to_string())
 }
 
 /// The same token with another header, its signature unchanged.
@@ -45,8 +46,8 @@ fn with_header(token: &str, header: &str) -> String {
 #[test]
 fn none_lets_everybody_into_default() {
     let auth = Authenticator::none();
-    let namespace = auth.authenticate(&HeaderMap::new()).expect("let in");
-    assert_eq!(namespace.as_str(), "default");
+    let pass = auth.authenticate(&HeaderMap::new()).expect("let in");
+    assert_eq!((pass.namespace.as_str(), pass.expires), ("default", None));
     assert_eq!(ask(&auth, "default"), Ok("default".into()));
     assert_eq!(ask(&auth, "other"), Err(AuthError::Refused));
 }
@@ -68,6 +69,22 @@ fn trusted_takes_the_token_for_the_namespace() {
 #[test]
 fn a_good_jwt_carries_its_namespace() {
     assert_eq!(ask(&jwt(), &good("team-a")), Ok("team-a".into()));
+}
+
+#[test]
+fn a_jwt_says_until_when() {
+    let expires = |exp: Value| {
+        let token = sign(&json!({"namespace": "team-a", "exp": exp}), KEY);
+        jwt()
+            .authenticate(&request(&token))
+            .expect("let in")
+            .expires
+    };
+    let since = expires(json!(later())).expect("an end");
+    let since = since.duration_since(SystemTime::UNIX_EPOCH).expect("later");
+    // As long as it is accepted: the clocks may differ by some seconds.
+    assert!((later()..later() + 10).contains(&since.as_secs()));
+    assert!(expires(json!(later() as f64 + 0.5)).is_some());
 }
 
 #[test]
@@ -201,7 +218,7 @@ fn only_a_jwt_for_admin_acts_for_another() {
         for name in names {
             headers.append(NAMESPACE_HEADER, HeaderValue::from_static(name));
         }
-        auth.authenticate(&headers).map(|n| n.to_string())
+        auth.authenticate(&headers).map(|p| p.namespace.to_string())
     };
     assert_eq!(act(&good("admin"), &["team-a"]), Ok("team-a".into()));
     assert_eq!(act(&good("admin"), &[]), Ok("admin".into()));

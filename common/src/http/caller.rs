@@ -8,6 +8,7 @@ use super::Reply;
 use super::observe::server;
 use crate::auth::AuthError;
 use crate::model::Namespace;
+use crate::watch::server::End;
 
 /// The namespace of an authenticated request. A handler that takes it is not run for anybody
 /// else; it must stand before the extractor of the body, so that a stranger's body is not
@@ -19,8 +20,31 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Reply;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Reply> {
-        let namespace = server(parts)?.auth.authenticate(&parts.headers)?;
-        Ok(Self(namespace))
+        let pass = server(parts)?.auth.authenticate(&parts.headers)?;
+        Ok(Self(pass.namespace))
+    }
+}
+
+/// A [`Caller`] whose answer may be a stream: it ends with the server, or with the token that
+/// it was asked for with.
+#[derive(Debug, Clone)]
+pub struct Watcher {
+    /// The namespace that the request acts in.
+    pub namespace: Namespace,
+    /// When the stream ends at the latest.
+    pub end: End,
+}
+
+impl<S: Sync> FromRequestParts<S> for Watcher {
+    type Rejection = Reply;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Reply> {
+        let server = server(parts)?;
+        let pass = server.auth.authenticate(&parts.headers)?;
+        Ok(Self {
+            namespace: pass.namespace,
+            end: End::new(server.stop.clone(), pass.expires),
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 //! one: its lines are made once, however many watch. A watcher costs a place in the view and
 //! the line it is being sent, never a queue; one that is too slow is given the whole state.
 
+mod end;
 mod filter;
 mod lines;
 
@@ -20,10 +21,10 @@ use tokio::time::{Instant, sleep_until};
 use super::codec::Event;
 use super::{BOOKMARK_INTERVAL, NDJSON, Wire, etag};
 use crate::model::{Epoch, Revision};
-use crate::task::Stop;
 use crate::view::{Subscription, Update, View};
 use lines::Lines;
 
+pub use end::End;
 pub use filter::Filter;
 
 /// The source has not loaded yet: there is nothing that could be told. Ask again soon.
@@ -93,18 +94,18 @@ impl<T: Wire> Outlet<T> {
     }
 
     /// The reply to a watch: a stream that goes on from `from`, or begins with the whole
-    /// state, and ends when `stop` fires or the view's writer goes.
+    /// state, until `end` or until the view's writer goes.
     ///
     /// # Errors
     /// [`NotLoaded`] before the view has been loaded.
-    pub fn watch(&self, from: Option<&Place>, stop: Stop) -> Result<Response, NotLoaded> {
+    pub fn watch(&self, from: Option<&Place>, end: impl Into<End>) -> Result<Response, NotLoaded> {
         let headers = [
             (header::CONTENT_TYPE, NDJSON),
             (header::CACHE_CONTROL, "no-store"),
             // Proxies such as nginx otherwise keep lines back until a buffer is full.
             (header::HeaderName::from_static("x-accel-buffering"), "no"),
         ];
-        let watcher = self.watcher(from, stop)?;
+        let watcher = self.watcher(from, end.into())?;
         let lines = stream::unfold(watcher, |mut watcher| async move {
             let line = watcher.next().await?;
             Some((Ok::<_, std::convert::Infallible>(line), watcher))
@@ -134,7 +135,7 @@ impl<T: Wire> Outlet<T> {
         Ok(reply)
     }
 
-    fn watcher(&self, from: Option<&Place>, stop: Stop) -> Result<Watcher<T>, NotLoaded> {
+    fn watcher(&self, from: Option<&Place>, end: End) -> Result<Watcher<T>, NotLoaded> {
         if !self.view.snapshot().is_loaded() {
             return Err(NotLoaded);
         }
@@ -145,7 +146,7 @@ impl<T: Wire> Outlet<T> {
         Ok(Watcher {
             lines: self.lines.clone(),
             subscription,
-            stop,
+            end,
             bookmark_due: Instant::now(),
         })
     }
@@ -155,7 +156,7 @@ impl<T: Wire> Outlet<T> {
 struct Watcher<T: Wire> {
     lines: Arc<Lines<T>>,
     subscription: Subscription<T>,
-    stop: Stop,
+    end: End,
     bookmark_due: Instant,
 }
 
@@ -167,7 +168,7 @@ impl<T: Wire> Watcher<T> {
             // whatever there is to tell at the start is told before the first one.
             let update = tokio::select! {
                 biased;
-                () = self.stop.wait() => return None,
+                () = self.end.wait() => return None,
                 update = self.subscription.next() => update?,
                 () = sleep_until(self.bookmark_due) => break self.bookmark()?,
             };

@@ -4,6 +4,7 @@ use http_body_util::BodyExt;
 
 use super::*;
 use crate::model::{Instance, InstanceId, Status};
+use crate::task::Stop;
 use crate::view::{self, Publisher};
 
 fn instance(id: &str, status: Status) -> Arc<Instance> {
@@ -171,6 +172,24 @@ async fn a_quiet_stream_carries_bookmarks_and_ends_when_told_to() {
         assert!(begin.elapsed() <= BOOKMARK_INTERVAL);
     }
     stop.fire();
+    assert_eq!(line(&mut reply).await, "the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_ends_with_the_leave_of_who_watches() {
+    let (_publisher, view) = loaded();
+    let outlet = Outlet::new(view, Filter::default());
+    let leave = std::time::SystemTime::now() + Duration::from_secs(25);
+    let mut reply = outlet
+        .watch(None, End::new(Stop::new(), Some(leave)))
+        .unwrap();
+    let begin = Instant::now();
+    while line(&mut reply).await != "the end" {}
+    assert_eq!(begin.elapsed().as_secs_f64().round(), 25.0);
+    let over = std::time::SystemTime::UNIX_EPOCH;
+    let mut reply = outlet
+        .watch(None, End::new(Stop::new(), Some(over)))
+        .unwrap();
     assert_eq!(line(&mut reply).await, "the end");
 }
 
