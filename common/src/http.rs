@@ -10,7 +10,9 @@
 //!    is not cut)
 //! 4. the bound on the body, of which a refused caller can send the rest; `require_https`
 //!
-//! [`serve()`] then runs it on a listener until the stop signal fires.
+//! [`serve()`] then runs it on a listener until the stop signal fires. A connection ends when
+//! its peer takes nothing of an answer for 30 seconds, takes 30 seconds for the head of a
+//! request, or idles for 2 minutes between two requests ([`Limits`]).
 
 mod body;
 mod caller;
@@ -21,6 +23,7 @@ mod https;
 mod metrics;
 mod observe;
 mod openapi;
+mod patience;
 mod precondition;
 mod reply;
 mod serve;

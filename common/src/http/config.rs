@@ -66,8 +66,14 @@ pub struct Limits {
     pub body: usize,
     /// Bytes of a request's head.
     pub head: usize,
-    /// Time for a request's head to arrive, idle time on a kept connection included.
+    /// Time for a request's head to arrive: the first one of a connection from its beginning,
+    /// a later one from its first byte.
     pub head_timeout: Duration,
+    /// Time from one request on a kept connection to the end of the next one's head. Longer
+    /// than clients keep connections that they do not use, so that they let go first.
+    pub idle_timeout: Duration,
+    /// Time that a peer may take nothing of what is sent to it.
+    pub stall_timeout: Duration,
     /// Time until an answer must have begun.
     pub request_timeout: Duration,
 }
@@ -79,6 +85,8 @@ impl Default for Limits {
             body: 1024 * 1024,
             head: 64 * 1024,
             head_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(120),
+            stall_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
         }
     }

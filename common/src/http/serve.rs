@@ -8,9 +8,9 @@ use std::time::Duration;
 use axum::Router;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -18,6 +18,7 @@ use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
 use super::Limits;
+use super::patience::{Patient, Turns};
 use crate::task::Stop;
 
 /// How long accepting rests after it failed, as it does when no file descriptor is left.
@@ -74,7 +75,7 @@ pub async fn serve(
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
+        .header_read_timeout(limits.idle_timeout)
         .max_buf_size(limits.head.max(MIN_HEAD));
     let free = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
@@ -87,12 +88,15 @@ pub async fn serve(
             () = stop.wait() => break,
             Some(_) = open.join_next() => {}
             (stream, peer, permit) = accept(&listener, &free) => {
+                let turns = Turns::default();
+                let stream = Patient::new(stream, turns.clone(), limits, stop.clone());
                 let router = router.clone();
-                let service = router.map_request(move |mut request: http::Request<Incoming>| {
+                let service = service_fn(move |mut request: http::Request<Incoming>| {
+                    let turn = turns.begin();
                     request.extensions_mut().insert(Peer(peer));
-                    request
+                    let answer = router.clone().oneshot(request);
+                    async move { answer.await.map(|answer| turn.until_sent(answer)) }
                 });
-                let service = TowerToHyperService::new(service);
                 let connection = http.serve_connection(TokioIo::new(stream), service);
                 let connection = graceful.watch(connection);
                 open.spawn(async move {
