@@ -3,7 +3,7 @@
 //! All of this blocks, and runs where blocking is allowed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,9 @@ const LEASES: TableDefinition<u64, u64> = TableDefinition::new("leases");
 const LAYOUT: &str = "1";
 /// Pages kept in memory. Reads do not go to the file, so little is enough.
 const CACHE_BYTES: usize = 16 << 20;
+
+/// Many times what an ordinary write takes.
+const ROOM_BYTES: usize = 256 << 10;
 
 /// What the file holds.
 pub(super) struct Content {
@@ -81,7 +84,10 @@ impl Disk {
         };
         let mut folder = DirBuilder::new();
         let made = folder.recursive(true).mode(0o700).create(data_dir);
-        made.map_err(in_folder)?;
+        made.map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => in_folder(io::ErrorKind::NotADirectory.into()),
+            _ => in_folder(e),
+        })?;
         let lock = Lock::take(data_dir)?;
         let path = data_dir.join("store.redb");
         if !path.try_exists().map_err(in_folder)? {
@@ -121,6 +127,15 @@ impl Disk {
         self.sequence = sequence;
         self.database = Some(database);
         Ok(())
+    }
+
+    /// Whether there is room for the next writes. What is left of a full disk may do for one
+    /// small write, and say nothing of those that people make.
+    pub(super) fn room(&self) -> io::Result<()> {
+        // Without a name, so that it is gone with this process at the latest.
+        let mut file = tempfile::tempfile_in(self.path.parent().unwrap_or(&self.path))?;
+        file.write_all(&vec![1; ROOM_BYTES])?;
+        file.sync_all()
     }
 
     /// Whether the file must be written whole: a write that was answered as failed is in it.

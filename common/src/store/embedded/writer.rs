@@ -143,8 +143,14 @@ impl Writer {
             Some(mut disk) => {
                 let changes = std::mem::take(&mut group.changes);
                 let tree = group.tree.clone();
+                // Somebody's write is tried whatever there is: it may be what makes room.
+                let only_probed = changes.is_empty();
                 let writing = tokio::task::spawn_blocking(move || {
-                    let written = disk.write(&changes, &tree);
+                    let written = match only_probed {
+                        true => disk.room().map_err(redb::Error::from),
+                        false => Ok(()),
+                    };
+                    let written = written.and_then(|()| disk.write(&changes, &tree));
                     (disk, changes, written)
                 });
                 match writing.await {
