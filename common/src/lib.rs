@@ -14,6 +14,7 @@
 //! | [`config`] | settings from flags, environment and file; the only reader of the environment |
 //! | [`auth`] | who a request acts for |
 //! | [`http`] | what servers share of HTTP: stack, replies, health, metrics, listener |
+//! | [`host`] | what makes a process of a server: its settings, its start and its end |
 //! | [`telemetry`] | the log |
 //! | [`run`] | a process from its start to its exit code |
 //!
@@ -21,6 +22,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod host;
 pub mod http;
 pub mod model;
 pub mod peer;

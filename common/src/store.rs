@@ -42,9 +42,9 @@ use crate::model::{Epoch, Revision};
 
 pub use embedded::Embedded;
 pub use error::{CommitError, LeaseError, RefusedTransaction, Unavailable, WatchError};
-pub use follow::{Follower, follow};
+pub use follow::{Follower, serve_from};
 pub use memory::Memory;
-pub use open::{Config, OpenError, open};
+pub use open::{Config, DATA_DIR, OpenError, open};
 pub use transaction::{Batch, Compare, Entry, Event, Key, LeaseId, Op, Transaction};
 
 /// All entries below a prefix, as they were at one revision.

@@ -9,7 +9,7 @@ use a8_controller::{app, config};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    run::configure(&config::COMPONENT, config::Config::read, |config| {
+    run::configure(&config::COMPONENT, config::read, |config| {
         telemetry::init(&config.log);
         run::until_stopped(|stop| app::serve(config, stop))
     })

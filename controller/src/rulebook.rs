@@ -16,13 +16,13 @@ mod shelves;
 use std::sync::Arc;
 use std::time::Duration;
 
-use a8_common::http::{Health, IfMatch};
+use a8_common::host::Ground;
+use a8_common::http::IfMatch;
 use a8_common::model::{Namespace, Revision, RuleId};
 use a8_common::rule::Rule;
-use a8_common::store::{CommitError, Compare, Entry, Store, Transaction, follow};
-use a8_common::task::Tasks;
+use a8_common::store::{CommitError, Compare, Entry, Store, Transaction};
 use bytes::Bytes;
-use prometheus::{IntGauge, Registry};
+use prometheus::IntGauge;
 use tracing::{error, warn};
 
 use self::shelves::{Feeder, Shelves};
@@ -66,23 +66,20 @@ pub struct Removed {
 }
 
 impl RuleBook {
-    /// Opens the book over `store`. A task of `tasks` keeps its views up to date.
+    /// Opens the book over the store of `ground`, whose tasks keep its views up to date and
+    /// tell its health.
     ///
     /// # Errors
-    /// When `metrics` already has what the book counts.
-    pub fn start(
-        store: Arc<dyn Store>,
-        tasks: &Tasks,
-        health: &Health,
-        metrics: &Registry,
-    ) -> Result<Self, prometheus::Error> {
+    /// When there is a metric already that the book counts.
+    pub fn start(ground: Ground<'_>) -> Result<Self, prometheus::Error> {
         let rules = IntGauge::new("a8_controller_rules", "Rules of all namespaces")?;
-        metrics.register(Box::new(rules.clone()))?;
+        ground.metrics.register(Box::new(rules.clone()))?;
         let shelves = Arc::new(Shelves::new(rules));
-        let feeder = Feeder::new(shelves.clone(), health.pending("rules"));
-        let following = follow(store.clone(), key::ALL, feeder, tasks.stop().clone());
-        tasks.spawn("rulebook", following);
-        Ok(Self { store, shelves })
+        ground.follow(key::ALL, Feeder(shelves.clone()));
+        Ok(Self {
+            store: ground.store,
+            shelves,
+        })
     }
 
     /// The rules of `namespace`.

@@ -2,60 +2,21 @@
 
 use std::sync::Arc;
 
-use a8_common::http::{self, Health, ListenError, Metrics, Server};
-use a8_common::store::{self, OpenError};
-use a8_common::task::{Stop, Tasks};
-use prometheus::Registry;
+use a8_common::host::{self, StartError};
+use a8_common::task::Stop;
 
 use crate::api;
 use crate::catalog::Catalog;
 use crate::config::Config;
-
-/// Why the server could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The port.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// The metrics.
-    #[error("cannot set up metrics")]
-    Metrics(#[from] prometheus::Error),
-}
 
 /// Serves until `stop` fires and what was in flight has ended.
 ///
 /// # Errors
 /// [`StartError`] when there is no port or no store to serve from.
 pub async fn serve(config: Config, stop: Stop) -> Result<(), StartError> {
-    config.warn();
-    let listener = http::listen(config.http.address).await?;
-    // The store outlives the listener: requests in flight still write to it.
-    let tasks = Tasks::new(Stop::new());
-    let store = store::open(&config.store, &tasks).await?;
-    let health = Health::new();
-    let metrics = Metrics::new(Registry::new())?;
-    let catalog = Catalog::start(store, config.limits, &tasks, &health, metrics.registry())?;
-    let server = Server {
-        limits: config.http.limits.clone(),
-        auth: config.auth.clone(),
-        https: config.http.https.clone(),
-        shape: api::shape,
-        metrics,
-        health,
-        stop: stop.clone(),
-    };
-    let router = server.router(api::router(Arc::new(catalog)));
-    http::serve(
-        listener,
-        router,
-        &config.http.limits,
-        stop,
-        config.http.drain_timeout,
-    )
-    .await;
-    tasks.finish(config.http.drain_timeout).await;
-    Ok(())
+    let Config { host, limits } = &config;
+    host::serve(host, api::shape, stop, |ground| {
+        Ok(api::router(Arc::new(Catalog::start(ground, *limits)?)))
+    })
+    .await
 }

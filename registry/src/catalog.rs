@@ -14,14 +14,12 @@ mod rooms;
 use std::sync::Arc;
 use std::time::Duration;
 
-use a8_common::http::Health;
+use a8_common::host::Ground;
 use a8_common::model::{Instance, InstanceId, Namespace, Revision, Status};
 use a8_common::registration::Announcement;
-use a8_common::store::{CommitError, Compare, LeaseError, LeaseId, Op, Store, Transaction, follow};
-use a8_common::task::Tasks;
+use a8_common::store::{CommitError, Compare, LeaseError, LeaseId, Op, Store, Transaction};
 use jiff::Timestamp;
-use prometheus::{IntGauge, Registry};
-use sha2::{Digest, Sha256};
+use prometheus::IntGauge;
 use tracing::debug;
 
 pub use error::{NotLoaded, RegisterError, RenewError};
@@ -71,31 +69,19 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// A catalog over `store`, kept up to date by a task of `tasks`. `health` learns when it
-    /// has loaded, and when the store goes away and comes back; the number of instances is
-    /// shown in `metrics`.
+    /// A catalog over the store of `ground`, kept up to date by its tasks, which also tell
+    /// its health; the number of instances is one of its metrics.
     ///
     /// # Errors
-    /// When `metrics` has such a number already.
-    pub fn start(
-        store: Arc<dyn Store>,
-        limits: Limits,
-        tasks: &Tasks,
-        health: &Health,
-        metrics: &Registry,
-    ) -> Result<Self, prometheus::Error> {
+    /// When there is such a metric already.
+    pub fn start(ground: Ground<'_>, limits: Limits) -> Result<Self, prometheus::Error> {
         let total = IntGauge::new("a8_instances", "Registered instances of all namespaces")?;
-        metrics.register(Box::new(total.clone()))?;
+        ground.metrics.register(Box::new(total.clone()))?;
         let rooms = Arc::new(Rooms::new(total));
-        let feeder = feeder::Feeder {
-            rooms: rooms.clone(),
-            condition: health.condition("store"),
-        };
-        let stop = tasks.stop().clone();
-        let following = follow(store.clone(), key::INSTANCES, feeder, stop);
-        tasks.spawn("catalog-feeder", following);
+        let feeder = feeder::Feeder(rooms.clone());
+        ground.follow(key::INSTANCES, feeder);
         Ok(Self {
-            store,
+            store: ground.store,
             rooms,
             limits,
         })
@@ -122,7 +108,7 @@ impl Catalog {
         let ttl = self.limits.ttl(wanted.ttl);
         let seconds = u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX);
         let instance = Instance {
-            id: instance_id(&wanted),
+            id: InstanceId::derived(&wanted.service_name, &wanted.endpoint),
             service_name: wanted.service_name,
             endpoint: wanted.endpoint,
             ttl: seconds,
@@ -280,24 +266,6 @@ impl Catalog {
             debug!(error = %e, "a lease was left to expire");
         }
     }
-}
-
-/// The first 8 bytes of SHA-256 over service, type and address: every registry gives the same
-/// endpoint the same id.
-fn instance_id(wanted: &Announcement) -> InstanceId {
-    let endpoint = &wanted.endpoint;
-    let text = format!(
-        "{}/{}/{}",
-        wanted.service_name,
-        endpoint.kind(),
-        endpoint.value()
-    );
-    let hex: String = Sha256::digest(text)
-        .iter()
-        .take(8)
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    InstanceId::new(hex).expect("16 hex digits are an id")
 }
 
 #[cfg(test)]

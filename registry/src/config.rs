@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use a8_common::auth::{self, Authenticator};
 use a8_common::config::{Component, Group, Kind, Setting, Settings};
-use a8_common::{http, store, telemetry};
-use tracing::warn;
+use a8_common::{auth, host, http, store, telemetry};
 
 use crate::catalog::Limits;
 
@@ -72,11 +70,7 @@ const STORE: Group = Group {
             "Where instances are kept; inmem is the original's word for memory",
         )
         .or("memory"),
-        Setting::new(
-            "data_dir",
-            Kind::Text,
-            "Folder of the embedded store's file",
-        ),
+        store::DATA_DIR,
     ],
 };
 
@@ -95,18 +89,10 @@ const IGNORED: Group = Group {
 /// What `a8registry` runs by.
 #[derive(Clone)]
 pub struct Config {
-    /// The port and its bounds.
-    pub http: http::Config,
-    /// Who may call.
-    pub auth: Authenticator,
+    /// What every server runs by.
+    pub host: host::Config,
     /// Bounds on instances.
     pub limits: Limits,
-    /// Where instances are kept.
-    pub store: store::Config,
-    /// The log.
-    pub log: telemetry::Config,
-    /// Settings that were given and have no effect.
-    pub ignored: Vec<&'static str>,
 }
 
 impl Config {
@@ -123,46 +109,51 @@ impl Config {
         } else if !(limits.min_ttl..=limits.max_ttl).contains(&limits.default_ttl) {
             settings.refuse("default_ttl", "must lie between min_ttl and max_ttl");
         }
-        let names = [
-            "replication",
-            "replication_port",
-            "sync_timeout",
-            "cluster_dir",
-            "cluster_size",
-        ];
         Self {
-            http: http::Config::read(settings),
-            auth: Authenticator::read(settings),
+            host: host::Config::read(settings, "store", &IGNORED),
             limits,
-            store: store_config(settings),
-            log: telemetry::Config::read(settings),
-            ignored: names
-                .into_iter()
-                .filter(|name| settings.is_set(name))
-                .collect(),
         }
-    }
-
-    /// Says in the log what the operator may have meant otherwise.
-    pub fn warn(&self) {
-        for name in &self.ignored {
-            warn!(
-                setting = name,
-                "has no effect: replicas share a store instead"
-            );
-        }
-        let beyond_loopback = !self.http.address.ip().is_loopback();
-        self.auth
-            .warn_if_open(beyond_loopback, self.http.https.required);
     }
 }
 
-fn store_config(settings: &Settings) -> store::Config {
-    match settings.text("store").as_deref() {
-        Some("embedded") => store::Config::Embedded {
-            data_dir: settings.text("data_dir").unwrap_or_default().into(),
-        },
-        Some("etcd") => store::Config::Etcd,
-        _ => store::Config::Memory,
+#[cfg(test)]
+mod tests {
+    use a8_common::config::{self, Input};
+
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<Config, config::Exit> {
+        config::start(&COMPONENT, &Input::from_args(args), Config::read)
+    }
+
+    #[test]
+    fn the_defaults_are_the_originals() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.host.http.address.port(), 8080);
+        assert_eq!(config.host.store, store::Config::Memory);
+        assert_eq!(config.limits.capacity, None);
+        assert!(config.host.ignored.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        for (args, named) in [
+            (&["--store=etcd"][..], "etcd"),
+            (&["--store=embedded"], "data_dir"),
+            (&["--store=embedded", "--data_dir="], "data_dir"),
+            (&["--store=mysql"], "mysql"),
+            (&["--min_ttl=1h"], "min_ttl"),
+            (&["--default_ttl=5s"], "default_ttl"),
+        ] {
+            let exit = read(args).err().unwrap();
+            assert_eq!(exit.code(), config::EXIT_USAGE);
+            assert!(exit.to_string().contains(named), "{exit}");
+        }
+    }
+
+    #[test]
+    fn settings_without_effect_are_named() {
+        let config = read(&["--replication", "--cluster_size=3"]).unwrap();
+        assert_eq!(config.host.ignored, ["replication", "cluster_size"]);
     }
 }

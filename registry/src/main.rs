@@ -10,7 +10,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     run::configure(&config::COMPONENT, config::Config::read, |config| {
-        telemetry::init(&config.log);
+        telemetry::init(&config.host.log);
         run::until_stopped(|stop| app::serve(config, stop))
     })
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::Secret;
 use super::check::Checked;
 use super::problem::{Origin, Problem, Problems};
-use super::setting::Setting;
+use super::setting::{Group, Setting};
 
 /// One setting, its value and who set it.
 #[derive(Debug)]
@@ -190,6 +190,12 @@ impl Settings {
         let entry = self.entries.get(name);
         let origin = entry.and_then(|e| e.origin.as_ref());
         origin.is_some_and(|origin| *origin != Origin::Default)
+    }
+
+    /// Those of a group that somebody set.
+    pub fn set_in(&self, group: &Group) -> Vec<&'static str> {
+        let names = group.settings.iter().map(|setting| setting.name);
+        names.filter(|name| self.is_set(name)).collect()
     }
 
     /// The arguments after the flags.

@@ -7,6 +7,7 @@ use axum::Extension;
 use axum::Json;
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Server;
 
@@ -56,6 +57,14 @@ impl Health {
 
     fn report(&self) -> Report {
         let states = self.lock();
+        let any = |wanted: fn(&State) -> bool| states.values().any(wanted);
+        let status = if any(|state| matches!(state, State::Failing(_))) {
+            Status::Degraded
+        } else if any(|state| *state == State::Pending) {
+            Status::Starting
+        } else {
+            Status::Ready
+        };
         let describe = |(name, state): (&&'static str, &State)| {
             let reason = match state {
                 State::Ready => return None,
@@ -65,10 +74,7 @@ impl Health {
             Some((*name, reason))
         };
         let waiting: BTreeMap<_, _> = states.iter().filter_map(describe).collect();
-        Report {
-            ready: waiting.is_empty(),
-            waiting,
-        }
+        Report { status, waiting }
     }
 
     fn set(&self, name: &'static str, state: State) {
@@ -109,12 +115,28 @@ impl Condition {
     }
 }
 
+/// Whether requests can be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    /// All is there.
+    Ready,
+    /// Something has not been there yet.
+    Starting,
+    /// Something that was there, or should be, is not: what is known may still be read.
+    Degraded,
+    /// The server is about to end.
+    Stopping,
+}
+
 /// The body of `/ready`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Ready)]
 pub(super) struct Report {
-    ready: bool,
+    status: Status,
     /// What is not ready, by name, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>, required = false)]
     waiting: BTreeMap<&'static str, String>,
 }
 
@@ -125,12 +147,12 @@ pub(super) async fn alive() -> Json<BTreeMap<&'static str, bool>> {
 pub(super) async fn ready(Extension(server): Extension<Arc<Server>>) -> (StatusCode, Json<Report>) {
     let mut report = server.health.report();
     if server.stop.fired() {
-        report.ready = false;
+        report.status = Status::Stopping;
         report.waiting.insert("server", "stopping".to_owned());
     }
-    let status = match report.ready {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
+    let status = match report.status {
+        Status::Ready => StatusCode::OK,
+        Status::Starting | Status::Degraded | Status::Stopping => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, Json(report))
 }
@@ -148,11 +170,14 @@ mod tests {
         assert!(!health.is_ready());
         drop(pending);
         assert!(!health.is_ready());
+        assert_eq!(health.report().status, Status::Starting);
         link.good();
         assert!(health.is_ready());
+        assert_eq!(health.report().status, Status::Ready);
         link.bad("the peer is away");
         let report = serde_json::to_value(health.report()).unwrap();
-        let expected = serde_json::json!({"ready": false, "waiting": {"link": "the peer is away"}});
+        let expected =
+            serde_json::json!({"status": "degraded", "waiting": {"link": "the peer is away"}});
         assert_eq!(report, expected);
     }
 }

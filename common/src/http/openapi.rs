@@ -1,9 +1,9 @@
 //! What the API documents of all servers have in common.
 
-use std::collections::BTreeMap;
-
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::{Modify, OpenApi};
+
+use super::health::Report;
 
 /// The operator's paths, and the way to show a token.
 pub(super) fn common() -> utoipa::openapi::OpenApi {
@@ -24,15 +24,6 @@ impl Modify for BearerToken {
     }
 }
 
-/// Whether requests can be served
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes what the answer holds")]
-struct Ready {
-    ready: bool,
-    /// What is not ready, by name, and why.
-    waiting: Option<BTreeMap<String, String>>,
-}
-
 // The functions below only carry the descriptions: the handlers stand beside this file, and
 // the stack, not a server, routes to them.
 
@@ -44,7 +35,7 @@ fn health() {}
 /// Whether requests can be served, and what is missing
 #[utoipa::path(
     get, path = "/ready", tag = "operation", security(()),
-    responses((status = 200, body = Ready), (status = 503, body = Ready))
+    responses((status = 200, body = Report), (status = 503, body = Report))
 )]
 #[allow(dead_code, reason = "carries a description")]
 fn ready() {}

@@ -10,11 +10,14 @@ use tracing::{info, warn};
 use super::error::{Unavailable, WatchError};
 use super::transaction::Batch;
 use super::{Range, Store};
+use crate::http::{Condition, Health};
 use crate::model::{Epoch, Revision};
-use crate::task::Stop;
+use crate::task::{Stop, Tasks};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often a store is asked whether it can be written.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What becomes of what a store holds. Calls come from one task, in order.
 pub trait Follower: Send {
@@ -22,18 +25,54 @@ pub trait Follower: Send {
     fn load(&mut self, epoch: &Epoch, everything: Range);
     /// One transaction.
     fn apply(&mut self, batch: Batch);
-    /// The store is being watched, at first or again.
-    fn connected(&mut self);
-    /// The store is away; what was loaded stays good.
-    fn away(&mut self, why: &Unavailable);
+}
+
+/// Serves from `store`: tells `follower` of everything below `prefix`, by tasks of `tasks`.
+///
+/// `health` says under `data` whether what the store holds has been read and is being
+/// followed, and under `store` whether it can be written. A server whose store is away is not
+/// ready; what it has read it may go on to answer from.
+pub fn serve_from(
+    store: Arc<dyn Store>,
+    prefix: &'static str,
+    follower: impl Follower + 'static,
+    tasks: &Tasks,
+    health: &Health,
+) {
+    let (data, writable) = (health.condition("data"), health.condition("store"));
+    let stop = tasks.stop();
+    let checking = check(store.clone(), writable, stop.clone());
+    tasks.spawn("store-check", checking);
+    let following = follow(store, prefix, follower, data, stop.clone());
+    tasks.spawn("store-follower", following);
+}
+
+/// Says whether the store can be written, again and again.
+async fn check(store: Arc<dyn Store>, writable: Condition, stop: Stop) {
+    let checking = async {
+        loop {
+            match store.health().await {
+                Ok(()) => writable.good(),
+                Err(e) => writable.bad(e.to_string()),
+            }
+            tokio::time::sleep(CHECK_INTERVAL).await;
+        }
+    };
+    stop.race(checking).await;
 }
 
 /// Tells `follower` of everything below `prefix` until `stop` fires.
-pub async fn follow(store: Arc<dyn Store>, prefix: &str, mut follower: impl Follower, stop: Stop) {
+async fn follow(
+    store: Arc<dyn Store>,
+    prefix: &str,
+    mut follower: impl Follower,
+    data: Condition,
+    stop: Stop,
+) {
     let mut at: Option<Revision> = None;
     let mut pause = FIRST_PAUSE;
     loop {
-        let following = go_on(&*store, prefix, &mut follower, &mut at, &mut pause);
+        let following = go_on(&*store, prefix, &mut follower, &data, &mut at, &mut pause);
         match stop.race(following).await {
             None => return,
             Some(WatchError::Compacted { after }) => {
@@ -42,7 +81,7 @@ pub async fn follow(store: Arc<dyn Store>, prefix: &str, mut follower: impl Foll
             }
             Some(WatchError::Unavailable(e)) => {
                 warn!(error = %e, prefix, "the store is away");
-                follower.away(&e);
+                data.bad(e.to_string());
                 // Jitter, so that many servers do not come back to it all at once.
                 let wait = tokio::time::sleep(pause.mul_f64(fastrand::f64() + 0.5));
                 if stop.race(wait).await.is_none() {
@@ -59,6 +98,7 @@ async fn go_on(
     store: &dyn Store,
     prefix: &str,
     follower: &mut impl Follower,
+    data: &Condition,
     at: &mut Option<Revision>,
     pause: &mut Duration,
 ) -> WatchError {
@@ -81,7 +121,7 @@ async fn go_on(
         Ok(watch) => watch,
         Err(e) => return e,
     };
-    follower.connected();
+    data.good();
     *pause = FIRST_PAUSE;
     while let Some(batch) = watch.next().await {
         match batch {
@@ -158,11 +198,16 @@ mod tests {
     }
 
     /// Writes down what it is told.
-    struct Diary(Arc<Mutex<Vec<String>>>);
+    struct Diary(Arc<Mutex<Vec<String>>>, Health);
 
     impl Diary {
         fn note(&self, text: impl Into<String>) {
-            self.0.lock().unwrap().push(text.into());
+            let ready = if self.1.is_ready() {
+                " while ready"
+            } else {
+                ""
+            };
+            self.0.lock().unwrap().push(text.into() + ready);
         }
     }
 
@@ -172,12 +217,6 @@ mod tests {
         }
         fn apply(&mut self, batch: Batch) {
             self.note(format!("apply {}", batch.revision));
-        }
-        fn connected(&mut self) {
-            self.note("connected");
-        }
-        fn away(&mut self, _: &Unavailable) {
-            self.note("away");
         }
     }
 
@@ -202,12 +241,37 @@ mod tests {
             asked: Mutex::default(),
             stop: stop.clone(),
         });
-        let diary = Arc::new(Mutex::new(Vec::new()));
-        follow(store.clone(), "p/", Diary(diary.clone()), stop).await;
+        let (diary, health) = (Arc::new(Mutex::new(Vec::new())), Health::new());
+        let follower = Diary(diary.clone(), health.clone());
+        let data = health.condition("data");
+        follow(store.clone(), "p/", follower, data, stop).await;
         assert_eq!(*store.asked.lock().unwrap(), [10, 12, 12, 10]);
         let told = diary.lock().unwrap().join(", ");
-        let before = "load 10, connected, apply 11, apply 12, away, away";
-        let after = "connected, apply 13, load 10, connected";
+        let before = "load 10, apply 11 while ready, apply 12 while ready";
+        let after = "apply 13 while ready, load 10 while ready";
         assert_eq!(told, format!("{before}, {after}"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_away_is_told_until_it_is_back() {
+        let tasks = Tasks::new(Stop::new());
+        let health = Health::new();
+        let away_once = [Ok(vec![Err(away().into())])];
+        let store = Arc::new(Scripted {
+            watches: Mutex::new(away_once.into()),
+            asked: Mutex::default(),
+            stop: Stop::new(),
+        });
+        let diary = Diary(Arc::default(), health.clone());
+        serve_from(store, "p/", diary, &tasks, &health);
+        let mut seen = Vec::new();
+        while seen != [false, true] {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let ready = health.is_ready();
+            if seen.last() != Some(&ready) {
+                seen.push(ready);
+            }
+        }
+        tasks.finish(Duration::from_secs(1)).await;
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Store;
 use super::embedded::Embedded;
 use super::memory::Memory;
+use crate::config::{Kind, Setting, Settings};
 use crate::task::Tasks;
 
 /// Which adapter holds the data.
@@ -19,16 +20,45 @@ pub enum Config {
         /// The folder of the file; made when it is not there. One server at a time has it.
         data_dir: PathBuf,
     },
-    /// In etcd.
-    Etcd,
+}
+
+/// The folder of the embedded store, for a component that lets the operator pick one.
+pub const DATA_DIR: Setting = Setting::new(
+    "data_dir",
+    Kind::Text,
+    "Folder of the embedded store's file; one server at a time has it",
+);
+
+impl Config {
+    /// Reads the word of the setting `name`, which picks the adapter, and [`DATA_DIR`].
+    pub fn read(settings: &Settings, name: &str) -> Self {
+        let refuse = |reason: &str| {
+            settings.refuse(name, reason);
+            Self::Memory
+        };
+        match settings.text(name).as_deref() {
+            Some("embedded") => match settings.text("data_dir") {
+                Some(folder) if !folder.is_empty() => Self::Embedded {
+                    data_dir: folder.into(),
+                },
+                _ => {
+                    settings.refuse("data_dir", format!("is required by {name} embedded"));
+                    Self::Memory
+                }
+            },
+            Some("etcd") => refuse("etcd is not in this version yet; take memory or embedded"),
+            Some("kubernetes") => {
+                refuse("kubernetes is not in this version yet; take memory or embedded")
+            }
+            Some("redis") => refuse("redis is not supported; take embedded, which needs no server"),
+            _ => Self::Memory,
+        }
+    }
 }
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The adapter is not built.
-    #[error("the etcd store is not in this version yet; take memory or embedded")]
-    NoEtcd,
     /// Another process has the folder.
     #[error("data_dir {} is in use by {holder}", .data_dir.display())]
     InUse {
@@ -66,6 +96,5 @@ pub async fn open(config: &Config, tasks: &Tasks) -> Result<Arc<dyn Store>, Open
     match config {
         Config::Memory => Ok(Arc::new(Memory::start(tasks))),
         Config::Embedded { data_dir } => Ok(Arc::new(Embedded::open(data_dir, tasks).await?)),
-        Config::Etcd => Err(OpenError::NoEtcd),
     }
 }

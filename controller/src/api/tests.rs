@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use a8_common::auth::Authenticator;
+use a8_common::host::Ground;
 use a8_common::http::{Health, Https, Limits, Metrics, Server};
 use a8_common::model::{Epoch, Revision};
 use a8_common::store::{
@@ -83,7 +84,13 @@ fn started(away: bool) -> Controller {
     });
     let (health, stop) = (Health::new(), Stop::new());
     let metrics = Metrics::new(Registry::new()).unwrap();
-    let book = RuleBook::start(store.clone(), &tasks[1], &health, metrics.registry()).unwrap();
+    let book = RuleBook::start(Ground {
+        store: store.clone(),
+        tasks: &tasks[1],
+        health: &health,
+        metrics: metrics.registry(),
+    })
+    .unwrap();
     let server = Server {
         limits: Limits::default(),
         auth: Authenticator::none(),
@@ -203,7 +210,7 @@ async fn until_the_store_was_read_nothing_is_known() {
     assert_eq!(controller.get("/v1/rules").await.json()["rules"], json!([]));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn while_the_store_is_away_reads_go_on_and_writes_say_so() {
     let controller = ready().await;
     assert_eq!(controller.post(&rule("a", "s")).await.status, 201);
@@ -227,7 +234,23 @@ async fn while_the_store_is_away_reads_go_on_and_writes_say_so() {
         (list.status, &list.json()["rules"][0]["id"]),
         (200, &json!("a"))
     );
-    assert_eq!(controller.get("/ready").await.status, 200);
+    let degraded = loop {
+        let ready = controller.get("/ready").await;
+        if ready.status != 200 {
+            break ready;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let why = json!({"store": "the store is unavailable: pulled out"});
+    assert_eq!(
+        (degraded.status, degraded.json()),
+        (503, json!({"status": "degraded", "waiting": why}))
+    );
+    assert_eq!(controller.get("/health").await.status, 200);
+    controller.store.away.store(false, Ordering::SeqCst);
+    while controller.get("/ready").await.status != 200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
-use a8_common::http::Pending;
 use a8_common::model::{Epoch, Namespace, Revision, RuleId};
 use a8_common::rule::Rule;
-use a8_common::store::{Batch, Event, Follower, Range, Unavailable};
+use a8_common::store::{Batch, Event, Follower, Range};
 use prometheus::IntGauge;
 
 use super::error::NotLoaded;
@@ -87,24 +86,12 @@ struct Changes {
 }
 
 /// Brings what the store holds onto the shelves.
-pub(super) struct Feeder {
-    shelves: Arc<Shelves>,
-    /// Dropped once the store has been read: from then on the controller is ready, and stays
-    /// so while the store is away, since it can still be read from.
-    unread: Option<Pending>,
-}
+pub(super) struct Feeder(pub(super) Arc<Shelves>);
 
 impl Feeder {
-    pub(super) fn new(shelves: Arc<Shelves>, unread: Pending) -> Self {
-        Self {
-            shelves,
-            unread: Some(unread),
-        }
-    }
-
     fn count(&self, inner: &Inner) {
         let rules = inner.shelves.values().map(|s| s.snapshot().items.len());
-        self.shelves
+        self.0
             .rules
             .set(i64::try_from(rules.sum::<usize>()).unwrap_or(i64::MAX));
     }
@@ -123,7 +110,7 @@ impl Follower for Feeder {
                 None => of.revision = entry.mod_revision,
             }
         }
-        let mut inner = self.shelves.write();
+        let mut inner = self.0.write();
         inner.epoch = Some(epoch.clone());
         for namespace in inner.shelves.keys() {
             all.entry(namespace.clone()).or_default();
@@ -149,21 +136,15 @@ impl Follower for Feeder {
                 (_, None) => {}
             }
         }
-        let mut inner = self.shelves.write();
+        let mut inner = self.0.write();
         for (namespace, change) in changes {
             if let Some(shelf) = inner.shelf(&namespace) {
                 let before = shelf.snapshot().items.len();
                 shelf.apply(batch.revision, change.puts, &change.removes);
                 let after = shelf.snapshot().items.len();
                 let [before, after] = [before, after].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-                self.shelves.rules.add(after - before);
+                self.0.rules.add(after - before);
             }
         }
     }
-
-    fn connected(&mut self) {
-        self.unread = None;
-    }
-
-    fn away(&mut self, _: &Unavailable) {}
 }

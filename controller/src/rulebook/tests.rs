@@ -1,8 +1,10 @@
+use a8_common::http::Health;
 use a8_common::model::Epoch;
 use a8_common::rule::parse_value;
 use a8_common::store::Memory;
-use a8_common::task::Stop;
+use a8_common::task::{Stop, Tasks};
 use a8_common::view::Update;
+use prometheus::Registry;
 use serde_json::{Value, json};
 
 use super::*;
@@ -18,7 +20,13 @@ struct Opened {
 fn opened(store: Arc<dyn Store>) -> Opened {
     let tasks = Tasks::new(Stop::new());
     let health = Health::new();
-    let book = RuleBook::start(store.clone(), &tasks, &health, &Registry::new()).unwrap();
+    let book = RuleBook::start(Ground {
+        store: store.clone(),
+        tasks: &tasks,
+        health: &health,
+        metrics: &Registry::new(),
+    })
+    .unwrap();
     Opened {
         book,
         store,

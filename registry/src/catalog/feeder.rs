@@ -3,19 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use a8_common::http::Condition;
 use a8_common::model::{Epoch, Instance, Namespace};
-use a8_common::store::{Batch, Entry, Event, Follower, Range, Unavailable};
+use a8_common::store::{Batch, Entry, Event, Follower, Range};
 use tracing::error;
 
 use super::key;
 use super::room::Stored;
 use super::rooms::{Changes, Rooms};
 
-pub(super) struct Feeder {
-    pub(super) rooms: Arc<Rooms>,
-    pub(super) condition: Condition,
-}
+pub(super) struct Feeder(pub(super) Arc<Rooms>);
 
 impl Follower for Feeder {
     fn load(&mut self, epoch: &Epoch, everything: Range) {
@@ -23,7 +19,7 @@ impl Follower for Feeder {
         for (namespace, stored) in everything.entries.iter().filter_map(|entry| read(entry)) {
             all.entry(namespace).or_default().push(stored);
         }
-        self.rooms.replace(epoch, everything.revision, all);
+        self.0.replace(epoch, everything.revision, all);
     }
 
     fn apply(&mut self, batch: Batch) {
@@ -42,15 +38,7 @@ impl Follower for Feeder {
                 }
             }
         }
-        self.rooms.apply(batch.revision, changes);
-    }
-
-    fn connected(&mut self) {
-        self.condition.good();
-    }
-
-    fn away(&mut self, why: &Unavailable) {
-        self.condition.bad(why.to_string());
+        self.0.apply(batch.revision, changes);
     }
 }
 

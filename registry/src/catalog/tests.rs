@@ -6,6 +6,7 @@ use a8_common::http::Health;
 use a8_common::model::{Endpoint, EndpointType, ServiceName, Tags};
 use a8_common::store::Memory;
 use a8_common::task::{Stop, Tasks};
+use prometheus::Registry;
 use tokio::time::{advance, sleep};
 
 use super::*;
@@ -14,7 +15,6 @@ const SECOND: Duration = Duration::from_secs(1);
 
 struct Fixture {
     catalog: Catalog,
-    health: Health,
     red: Namespace,
     _tasks: Tasks,
 }
@@ -33,15 +33,19 @@ async fn over(store: Arc<dyn Store>, tasks: Tasks, capacity: Option<usize>) -> F
         max_ttl: 600 * SECOND,
         capacity,
     };
-    let catalog = Catalog::start(store, limits, &tasks, &health, &Registry::new()).unwrap();
-    let red = Namespace::new("red").unwrap();
-    while catalog.room(&red).is_err() {
+    let ground = Ground {
+        store,
+        tasks: &tasks,
+        health: &health,
+        metrics: &Registry::new(),
+    };
+    let catalog = Catalog::start(ground, limits).unwrap();
+    while !health.is_ready() {
         tokio::task::yield_now().await;
     }
     Fixture {
         catalog,
-        health,
-        red,
+        red: Namespace::new("red").unwrap(),
         _tasks: tasks,
     }
 }
@@ -80,7 +84,6 @@ impl Fixture {
 #[tokio::test(start_paused = true)]
 async fn an_instance_lives_from_heartbeat_to_heartbeat() {
     let fixture = fixture(None).await;
-    assert!(fixture.health.is_ready());
     let mine = fixture.register(1, Status::Up, 20).await.unwrap();
     assert_eq!((fixture.count(), mine.ttl), (1, 20));
     for _ in 0..5 {

@@ -1,0 +1,142 @@
+//! What makes a process of a server: the settings that every server has, and the order in
+//! which its parts begin and end.
+
+use std::sync::Arc;
+
+use axum::Router;
+use prometheus::Registry;
+use tracing::warn;
+
+use crate::auth::Authenticator;
+use crate::config::{Group, Settings};
+use crate::http::{self, Health, ListenError, Metrics, Server, Shape};
+use crate::store::{self, Follower, OpenError, Store};
+use crate::task::{Stop, Tasks};
+use crate::telemetry;
+
+/// What every server runs by.
+#[derive(Clone)]
+pub struct Config {
+    /// The port and its bounds.
+    pub http: http::Config,
+    /// Who may call.
+    pub auth: Authenticator,
+    /// Where the data is kept.
+    pub store: store::Config,
+    /// The log.
+    pub log: telemetry::Config,
+    /// Settings that were given and have no effect.
+    pub ignored: Vec<&'static str>,
+}
+
+impl Config {
+    /// Reads the settings of [`http`], [`auth`](crate::auth) and [`telemetry`]; the setting
+    /// `store` names where data is kept, and those of `ignored` have no effect.
+    pub fn read(settings: &Settings, store: &str, ignored: &Group) -> Self {
+        Self {
+            http: http::Config::read(settings),
+            auth: Authenticator::read(settings),
+            store: store::Config::read(settings, store),
+            log: telemetry::Config::read(settings),
+            ignored: settings.set_in(ignored),
+        }
+    }
+
+    /// Says in the log what the operator may have meant otherwise.
+    fn warn(&self) {
+        for setting in &self.ignored {
+            warn!(
+                setting,
+                "has no effect: it was for a store or a replication of version 1"
+            );
+        }
+        let beyond_loopback = !self.http.address.ip().is_loopback();
+        self.auth
+            .warn_if_open(beyond_loopback, self.http.https.required);
+    }
+}
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The metrics.
+    #[error("cannot set up metrics")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// What a server's API is built on.
+pub struct Ground<'a> {
+    /// Where its data is kept.
+    pub store: Arc<dyn Store>,
+    /// Runs until the last request has been answered, and ends before the store.
+    pub tasks: &'a Tasks,
+    /// What `/ready` says.
+    pub health: &'a Health,
+    /// What `/metrics` shows.
+    pub metrics: &'a Registry,
+}
+
+impl Ground<'_> {
+    /// Tells `follower` of everything below `prefix` of the store.
+    pub fn follow(&self, prefix: &'static str, follower: impl Follower + 'static) {
+        store::serve_from(
+            self.store.clone(),
+            prefix,
+            follower,
+            self.tasks,
+            self.health,
+        );
+    }
+}
+
+/// Serves what `api` builds until `stop` fires and what was in flight has ended.
+///
+/// # Errors
+/// [`StartError`] when there is no port or no store to serve from.
+pub async fn serve(
+    config: &Config,
+    shape: Shape,
+    stop: Stop,
+    api: impl FnOnce(Ground<'_>) -> Result<Router, prometheus::Error>,
+) -> Result<(), StartError> {
+    config.warn();
+    let listener = http::listen(config.http.address).await?;
+    // These outlive the listener: a write in flight is answered once it has been seen.
+    let (store_tasks, tasks) = (Tasks::new(Stop::new()), Tasks::new(Stop::new()));
+    let store = store::open(&config.store, &store_tasks).await?;
+    let health = Health::new();
+    let metrics = Metrics::new(Registry::new())?;
+    let api = api(Ground {
+        store,
+        tasks: &tasks,
+        health: &health,
+        metrics: metrics.registry(),
+    })?;
+    let server = Server {
+        limits: config.http.limits.clone(),
+        auth: config.auth.clone(),
+        https: config.http.https.clone(),
+        shape,
+        metrics,
+        health,
+        stop: stop.clone(),
+    };
+    let grace = config.http.drain_timeout;
+    http::serve(
+        listener,
+        server.router(api),
+        &config.http.limits,
+        stop,
+        grace,
+    )
+    .await;
+    tasks.finish(grace).await;
+    store_tasks.finish(grace).await;
+    Ok(())
+}
