@@ -1,5 +1,6 @@
 //! The REST API over the book of rules: paths, parameters, bodies and replies.
 
+mod call;
 mod groups;
 mod query;
 mod reply;

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use a8_common::http::{Caller, IfMatch, Reply};
-use a8_common::model::Namespace;
+use a8_common::http::{IfMatch, Reply};
 use a8_common::rule::Rule;
-use axum::extract::{Path, Query as Parameters};
+use axum::Json;
+use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::query::{self, Query};
+use super::call::{Call, Condition, Failures, Filters, Known, Trial};
+use super::query;
 use super::reply::{self, ErrorBody};
-use super::rules::{Book, Pairs, RuleList, listed, removed};
-use crate::rulebook::{Kind, Mode, RuleBook, Selection};
+use super::rules::{RuleList, listed, removed};
+use crate::rulebook::{Kind, Selection};
 
 /// Rules by the service that they are about, in the order in which they are tried.
 #[derive(Serialize, ToSchema)]
@@ -25,151 +25,87 @@ struct RulesByService<'a> {
 
 /// List routing rules by destination
 #[utoipa::path(
-    get, path = "/v1/rules/routes", tag = "rules",
-    params(
-        ("id" = Option<Vec<String>>, Query, description = "Rules with one of these ids"),
-        ("tag" = Option<Vec<String>>, Query, description = "Rules that carry all of these tags"),
-        ("destination" = Option<Vec<String>>, Query, description = "Rules for one of these services"),
-    ),
+    get, path = "/v1/rules/routes", tag = "rules", params(Filters, Known),
     responses(
-        (status = 200, body = RulesByService), (status = 304),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 503, body = ErrorBody),
+        (status = 200, body = RulesByService), (status = 304, description = "The caller has it already"),
+        (status = 404, body = ErrorBody, description = "An id that was asked for is not there"), Failures
     )
 )]
-pub(super) async fn routes(
-    Caller(namespace): Caller,
-    Parameters(parameters): Pairs,
-    Extension(book): Book,
-    headers: HeaderMap,
-) -> Result<Response, Reply> {
-    grouped(&book, &namespace, &parameters, Kind::Route, &headers)
+pub(super) async fn routes(call: Call) -> Result<Response, Reply> {
+    grouped(&call, Kind::Route)
 }
 
 /// List action rules by destination
 #[utoipa::path(
-    get, path = "/v1/rules/actions", tag = "rules",
-    params(
-        ("id" = Option<Vec<String>>, Query, description = "Rules with one of these ids"),
-        ("tag" = Option<Vec<String>>, Query, description = "Rules that carry all of these tags"),
-        ("destination" = Option<Vec<String>>, Query, description = "Rules for one of these services"),
-    ),
+    get, path = "/v1/rules/actions", tag = "rules", params(Filters, Known),
     responses(
-        (status = 200, body = RulesByService), (status = 304),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 503, body = ErrorBody),
+        (status = 200, body = RulesByService), (status = 304, description = "The caller has it already"),
+        (status = 404, body = ErrorBody, description = "An id that was asked for is not there"), Failures
     )
 )]
-pub(super) async fn actions(
-    Caller(namespace): Caller,
-    Parameters(parameters): Pairs,
-    Extension(book): Book,
-    headers: HeaderMap,
-) -> Result<Response, Reply> {
-    grouped(&book, &namespace, &parameters, Kind::Action, &headers)
+pub(super) async fn actions(call: Call) -> Result<Response, Reply> {
+    grouped(&call, Kind::Action)
 }
 
 /// List the routing rules of a destination
 #[utoipa::path(
     get, path = "/v1/rules/routes/{destination}", tag = "rules",
-    params(("destination" = String, Path)),
+    params(("destination" = String, Path), Known),
     responses(
-        (status = 200, body = RuleList), (status = 304),
-        (status = 401, body = ErrorBody), (status = 503, body = ErrorBody),
+        (status = 200, body = RuleList), (status = 304, description = "The caller has it already"), Failures
     )
 )]
-pub(super) async fn routes_to(
-    Caller(namespace): Caller,
-    Parameters(parameters): Pairs,
-    Path(destination): Path<String>,
-    Extension(book): Book,
-    headers: HeaderMap,
-) -> Result<Response, Reply> {
-    Query::parse(&parameters, query::NONE)?;
-    let selection = of(Kind::Route, destination);
-    let shelf = book.shelf(&namespace).map_err(reply::not_loaded)?;
-    listed(&shelf, selection, &headers)
+pub(super) async fn routes_to(call: Call, to: Path<String>) -> Result<Response, Reply> {
+    list_to(&call, Kind::Route, to)
 }
 
 /// List the action rules of a destination
 #[utoipa::path(
     get, path = "/v1/rules/actions/{destination}", tag = "rules",
-    params(("destination" = String, Path)),
+    params(("destination" = String, Path), Known),
     responses(
-        (status = 200, body = RuleList), (status = 304),
-        (status = 401, body = ErrorBody), (status = 503, body = ErrorBody),
+        (status = 200, body = RuleList), (status = 304, description = "The caller has it already"), Failures
     )
 )]
-pub(super) async fn actions_on(
-    Caller(namespace): Caller,
-    Parameters(parameters): Pairs,
-    Path(destination): Path<String>,
-    Extension(book): Book,
-    headers: HeaderMap,
-) -> Result<Response, Reply> {
-    Query::parse(&parameters, query::NONE)?;
-    let selection = of(Kind::Action, destination);
-    let shelf = book.shelf(&namespace).map_err(reply::not_loaded)?;
-    listed(&shelf, selection, &headers)
+pub(super) async fn actions_on(call: Call, on: Path<String>) -> Result<Response, Reply> {
+    list_to(&call, Kind::Action, on)
 }
 
 /// Delete the routing rules of a destination
 #[utoipa::path(
     delete, path = "/v1/rules/routes/{destination}", tag = "rules",
-    params(
-        ("destination" = String, Path),
-        ("dry_run" = Option<bool>, Query, description = "Only check; the answer is what would be deleted"),
-        ("If-Match" = Option<String>, Header, description = "The revision, or ETag, that this builds on"),
-    ),
+    params(("destination" = String, Path), Trial, Condition),
     responses(
-        (status = 200), (status = 401, body = ErrorBody),
-        (status = 412, body = ErrorBody), (status = 503, body = ErrorBody),
+        (status = 200, description = "Without a body; of a dry run, the ids that would be deleted"),
+        (status = 412, body = ErrorBody, description = "The rules have changed meanwhile"), Failures
     )
 )]
 pub(super) async fn remove_routes_to(
-    Caller(namespace): Caller,
-    Parameters(parameters): Pairs,
+    call: Call,
     condition: IfMatch,
-    Path(destination): Path<String>,
-    Extension(book): Book,
+    to: Path<String>,
 ) -> Result<Response, Reply> {
-    let mode = mode(&parameters)?;
-    let selection = of(Kind::Route, destination);
-    let shelf = book.shelf(&namespace).map_err(reply::not_loaded)?;
-    removed(&book, &shelf, &selection, &condition, mode).await
+    remove_to(&call, &condition, Kind::Route, to).await
 }
 
 /// Delete the action rules of a destination
 #[utoipa::path(
     delete, path = "/v1/rules/actions/{destination}", tag = "rules",
-    params(
-        ("destination" = String, Path),
-        ("dry_run" = Option<bool>, Query, description = "Only check; the answer is what would be deleted"),
-        ("If-Match" = Option<String>, Header, description = "The revision, or ETag, that this builds on"),
-    ),
+    params(("destination" = String, Path), Trial, Condition),
     responses(
-        (status = 200), (status = 401, body = ErrorBody),
-        (status = 412, body = ErrorBody), (status = 503, body = ErrorBody),
+        (status = 200, description = "Without a body; of a dry run, the ids that would be deleted"),
+        (status = 412, body = ErrorBody, description = "The rules have changed meanwhile"), Failures
     )
 )]
 pub(super) async fn remove_actions_on(
-    Caller(namespace): Caller,
-    Parameters(parameters): Pairs,
+    call: Call,
     condition: IfMatch,
-    Path(destination): Path<String>,
-    Extension(book): Book,
+    on: Path<String>,
 ) -> Result<Response, Reply> {
-    let mode = mode(&parameters)?;
-    let selection = of(Kind::Action, destination);
-    let shelf = book.shelf(&namespace).map_err(reply::not_loaded)?;
-    removed(&book, &shelf, &selection, &condition, mode).await
+    remove_to(&call, &condition, Kind::Action, on).await
 }
 
-fn mode(parameters: &[(String, String)]) -> Result<Mode, Reply> {
-    Ok(Query::parse(parameters, query::WRITE)?.mode)
-}
-
-fn of(kind: Kind, destination: String) -> Selection {
+fn of(kind: Kind, Path(destination): Path<String>) -> Selection {
     Selection {
         destinations: vec![destination],
         kind: Some(kind),
@@ -177,27 +113,32 @@ fn of(kind: Kind, destination: String) -> Selection {
     }
 }
 
-fn grouped(
-    book: &RuleBook,
-    namespace: &Namespace,
-    parameters: &[(String, String)],
+fn list_to(call: &Call, kind: Kind, destination: Path<String>) -> Result<Response, Reply> {
+    call.query(query::NONE)?;
+    listed(call, of(kind, destination))
+}
+
+async fn remove_to(
+    call: &Call,
+    condition: &IfMatch,
     kind: Kind,
-    headers: &HeaderMap,
+    destination: Path<String>,
 ) -> Result<Response, Reply> {
-    let mut selection = Query::parse(parameters, query::FILTERS)?.selection;
+    let mode = call.query(query::WRITE)?.mode;
+    removed(call, &of(kind, destination), condition, mode).await
+}
+
+fn grouped(call: &Call, kind: Kind) -> Result<Response, Reply> {
+    let mut selection = call.query(query::FILTERS)?.selection;
     selection.kind = Some(kind);
-    let shelf = book.shelf(namespace).map_err(reply::not_loaded)?;
+    let shelf = &call.shelf;
     let now = shelf.snapshot();
     let unknown = selection.unknown(|id| now.items.contains_key(id));
     if !unknown.is_empty() {
         return Err(reply::unknown(&unknown));
     }
-    if reply::is_known(&shelf, now.revision, headers) {
-        return Ok(reply::tagged(
-            &shelf,
-            now.revision,
-            StatusCode::NOT_MODIFIED,
-        ));
+    if reply::is_known(shelf, now.revision, &call.headers) {
+        return Ok(reply::tagged(shelf, now.revision, StatusCode::NOT_MODIFIED));
     }
     let mut services: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
     for rule in now.items.values().filter(|rule| selection.takes(rule)) {
@@ -210,5 +151,5 @@ fn grouped(
         rules.sort_unstable_by(|a, b| a.order(b));
     }
     let body = Json(RulesByService { services }).into_response();
-    Ok(reply::tagged(&shelf, now.revision, body))
+    Ok(reply::tagged(shelf, now.revision, body))
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use a8_common::http::{BaseUrl, Caller, JsonBody, Reply};
-use a8_common::model::{Instance, InstanceId};
-use a8_common::task::Stop;
+use a8_common::http::{BaseUrl, Caller, JsonBody, Reply, Watcher};
+use a8_common::model::{Endpoint, Instance, InstanceId};
 use a8_common::watch::etag;
 use a8_common::watch::server::Outlet;
-use axum::extract::{Path, Query as Parameters};
+use axum::extract::{Path, Query as Pairs};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use utoipa::{IntoParams, ToSchema};
 
 use super::listing::{Cache, Entry, Query};
 use super::registration::{Granted, Registration};
-use super::reply::{self, ErrorBody};
+use super::reply::{self, ErrorBody, Failures};
 use crate::catalog::Catalog;
 
 /// Register an instance, or replace the one of the same service and endpoint
@@ -22,10 +22,8 @@ use crate::catalog::Catalog;
     post, path = "/api/v1/instances", tag = "instances", request_body = Registration,
     responses(
         (status = 201, body = Granted, headers(("Location" = String, description = "The instance's URL"))),
-        (status = 400, body = ErrorBody, description = "Names the member that is wrong"),
-        (status = 401, body = ErrorBody), (status = 413, body = ErrorBody), (status = 415, body = ErrorBody),
-        (status = 403, body = ErrorBody, description = "The namespace is full"),
-        (status = 503, body = ErrorBody, headers(("Retry-After" = u32)))
+        (status = 413, body = ErrorBody, description = "The body is larger than 1 MiB"),
+        (status = 415, body = ErrorBody, description = "The body is not JSON"), Failures
     )
 )]
 pub(super) async fn register(
@@ -56,38 +54,28 @@ pub(super) async fn register(
 /// UPSERT or REMOVE line for each transaction and a BOOKMARK line at least every 10 seconds.
 #[utoipa::path(
     get, path = "/api/v1/instances", tag = "instances",
-    params(
-        ("service_name" = Option<String>, Query, min_length = 1, max_length = 64, description = "Only instances of this service"),
-        ("tags" = Option<String>, Query, description = "Only instances with all of these, comma separated"),
-        ("status" = Option<String>, Query, min_length = 1, max_length = 32, description = "Only instances of this status; ALL for every one. Without it, and without another filter, STARTING and OUT_OF_SERVICE are left out"),
-        ("fields" = Option<String>, Query, description = "Members to show, comma separated; id and endpoint always come"),
-        ("watch" = Option<bool>, Query, description = "Stream changes instead"),
-        ("epoch" = Option<String>, Query, description = "With watch: the epoch last told"),
-        ("revision" = Option<u64>, Query, description = "With watch: the revision last told")
-    ),
+    params(Parameters),
     responses(
         (status = 200, content((Instances = "application/json"), (String = "application/x-ndjson")), headers(("ETag" = String))),
         (status = 304, description = "If-None-Match names the current state"),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 503, body = ErrorBody, headers(("Retry-After" = u32)))
+        Failures
     )
 )]
 pub(super) async fn list(
-    Caller(namespace): Caller,
+    Watcher { namespace, end }: Watcher,
     Extension(catalog): Extension<Arc<Catalog>>,
     Extension(cache): Extension<Arc<Cache>>,
-    Extension(stop): Extension<Stop>,
-    Parameters(parameters): Parameters<Vec<(String, String)>>,
+    Pairs(parameters): Pairs<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Reply> {
     let query = Query::parse(&parameters)?;
     let room = catalog.room(&namespace).map_err(reply::not_loaded)?;
     if query.watch {
         let watched = if query.selection.is_default() {
-            room.unfiltered().watch(query.place.as_ref(), stop)
+            room.unfiltered().watch(query.place.as_ref(), end)
         } else {
             let outlet = Outlet::new(room.view(), query.selection.filter());
-            outlet.watch(query.place.as_ref(), stop)
+            outlet.watch(query.place.as_ref(), end)
         };
         return watched.map_err(reply::view_not_loaded);
     }
@@ -112,11 +100,53 @@ pub(super) async fn list(
     Ok(response)
 }
 
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the parameters")]
+struct Parameters {
+    /// Only instances of this service
+    #[param(required = false, min_length = 1, max_length = 64)]
+    service_name: String,
+    /// Only instances with all of these, comma separated
+    #[param(required = false)]
+    tags: String,
+    /// Only instances of this status; ALL for every one. Without it, and without another filter,
+    /// STARTING and OUT_OF_SERVICE are left out
+    #[param(required = false, min_length = 1, max_length = 32)]
+    status: String,
+    /// Members to show, comma separated; id and endpoint always come
+    #[param(required = false)]
+    fields: String,
+    /// Stream changes instead
+    #[param(required = false)]
+    watch: bool,
+    /// With watch: the epoch last told
+    #[param(required = false)]
+    epoch: String,
+    /// With watch: the revision last told
+    #[param(required = false, minimum = 0, format = "uint64")]
+    revision: u64,
+}
+
 /// The instances of a namespace
-#[derive(utoipa::ToSchema)]
+#[derive(ToSchema)]
 #[allow(dead_code, reason = "describes what the listing writes")]
 pub(super) struct Instances {
-    instances: Vec<Instance>,
+    instances: Vec<ListedInstance>,
+}
+
+/// An instance, or those members of it that were asked for
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what the listing writes")]
+struct ListedInstance {
+    id: String,
+    endpoint: Endpoint,
+    service_name: Option<String>,
+    ttl: Option<u32>,
+    status: Option<String>,
+    last_heartbeat: Option<String>,
+    tags: Option<Vec<String>>,
+    metadata: Option<serde_json::Value>,
 }
 
 /// Show one instance
@@ -124,8 +154,8 @@ pub(super) struct Instances {
     get, path = "/api/v1/instances/{id}", tag = "instances",
     params(("id" = String, Path)),
     responses(
-        (status = 200, body = Instance), (status = 401, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)
+        (status = 200, body = Instance),
+        (status = 404, body = ErrorBody, description = "It is not there"), Failures
     )
 )]
 pub(super) async fn show(
@@ -150,8 +180,8 @@ pub(super) async fn show(
     delete, path = "/api/v1/instances/{id}", tag = "instances",
     params(("id" = String, Path)),
     responses(
-        (status = 200, description = "It is gone"), (status = 401, body = ErrorBody),
-        (status = 410, body = ErrorBody, description = "It was not there"), (status = 503, body = ErrorBody)
+        (status = 200, description = "It is gone"),
+        (status = 410, body = ErrorBody, description = "It was not there"), Failures
     )
 )]
 pub(super) async fn deregister(
@@ -171,8 +201,8 @@ pub(super) async fn deregister(
     put, path = "/api/v1/instances/{id}/heartbeat", tag = "instances",
     params(("id" = String, Path)),
     responses(
-        (status = 200, description = "Its time to live begins anew"), (status = 401, body = ErrorBody),
-        (status = 410, body = ErrorBody, description = "It is not there: register again"), (status = 503, body = ErrorBody)
+        (status = 200, description = "Its time to live begins anew"),
+        (status = 410, body = ErrorBody, description = "It is not there: register again"), Failures
     )
 )]
 pub(super) async fn renew(

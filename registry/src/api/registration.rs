@@ -24,7 +24,7 @@ pub(super) struct Registration {
     endpoint: EndpointBody,
     /// Seconds to live without a heartbeat; 0 or absent is the default. Clamped to the
     /// registry's bounds: the answer says what was granted.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, format = "uint64")]
     ttl: Option<u64>,
     /// UP (when absent), STARTING, OUT_OF_SERVICE or a word of the user's own.
     #[schema(value_type = Option<String>, max_length = 32)]

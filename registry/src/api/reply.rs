@@ -7,7 +7,7 @@ use a8_common::watch::server::NotLoaded as ViewNotLoaded;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::catalog::{NotLoaded, RegisterError, RenewError};
 
@@ -18,6 +18,24 @@ const SOON: Duration = Duration::from_secs(1);
 pub struct ErrorBody {
     /// What is wrong, naming the member.
     pub error: String,
+}
+
+/// How any request may fail.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "describes answers")]
+pub(super) enum Failures {
+    /// Something of the request is wrong, and named
+    #[response(status = 400)]
+    Wrong(ErrorBody),
+    /// No token, or not a good one
+    #[response(status = 401)]
+    Stranger(ErrorBody),
+    /// The namespace is full, or not the caller's, or the request did not come over HTTPS
+    #[response(status = 403)]
+    Forbidden(ErrorBody),
+    /// The store is away or has not been read yet: try again after `Retry-After`
+    #[response(status = 503)]
+    Unavailable(ErrorBody),
 }
 
 /// How this server writes an error.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::listing::{Entry, Selection};
-use super::reply::{self, ErrorBody};
+use super::reply::{self, ErrorBody, Failures};
 use crate::catalog::Catalog;
 
 /// The names of all services
@@ -33,7 +33,7 @@ pub(super) struct Service {
 /// List the names of all services that have an instance
 #[utoipa::path(
     get, path = "/api/v1/services", tag = "services",
-    responses((status = 200, body = Services), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody))
+    responses((status = 200, body = Services), Failures)
 )]
 pub(super) async fn list(
     Caller(namespace): Caller,
@@ -54,8 +54,8 @@ pub(super) async fn list(
     get, path = "/api/v1/services/{name}", tag = "services",
     params(("name" = String, Path)),
     responses(
-        (status = 200, body = Service), (status = 401, body = ErrorBody),
-        (status = 404, body = ErrorBody, description = "It has no instance"), (status = 503, body = ErrorBody)
+        (status = 200, body = Service),
+        (status = 404, body = ErrorBody, description = "It has no instance"), Failures
     )
 )]
 pub(super) async fn show(
