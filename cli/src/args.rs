@@ -77,6 +77,8 @@ pub(crate) enum Command {
     ActionList(ActionList),
     /// List services, and how many instances of each version take requests
     ServiceList(Listing),
+    /// Ask a sidecar where a request would go, and why
+    Explain(Explain),
     /// Show the settings in effect
     #[command(alias = "i")]
     Info(Listing),
@@ -168,6 +170,33 @@ pub(crate) struct ActionList {
     /// Same as --destination
     #[arg(long, short, value_name = "SERVICE")]
     pub(crate) service: Vec<String>,
+    #[command(flatten)]
+    pub(crate) listing: Listing,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("whither").required(true).multiple(true).args(["service", "path"]))]
+pub(crate) struct Explain {
+    /// The service that is called; without it the path names one
+    pub(crate) service: Option<String>,
+    /// Path and query of the request
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) path: Option<String>,
+    /// A header of the request, as Name:value; repeatable
+    #[arg(long, short = 'H', value_name = "HEADER")]
+    pub(crate) header: Vec<String>,
+    /// The caller, as name:tag,tag; by default the service beside the sidecar
+    #[arg(long, value_name = "CALLER")]
+    pub(crate) from: Option<String>,
+    /// Admin port of the caller's sidecar
+    #[arg(
+        long,
+        alias = "sidecar_url",
+        env = "A8_SIDECAR_URL",
+        value_name = "URL",
+        default_value = "http://localhost:8001"
+    )]
+    pub(crate) sidecar_url: String,
     #[command(flatten)]
     pub(crate) listing: Listing,
 }

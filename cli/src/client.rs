@@ -1,4 +1,4 @@
-//! Calls of the controller and the registry.
+//! Calls of the controller, the registry and sidecars.
 
 use std::io::Write;
 use std::time::Duration;
@@ -86,6 +86,11 @@ impl Client {
             &servers.registry_token,
             servers.debug,
         )
+    }
+
+    /// The admin port of a sidecar, which wants no token.
+    pub(crate) fn sidecar(url: &str, debug: bool) -> Result<Self, Error> {
+        Self::new("sidecar", "A8_SIDECAR_URL", url, &None, debug)
     }
 
     fn new(

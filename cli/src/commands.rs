@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod action_list;
+mod explain;
 mod info;
 mod route_list;
 mod rule_delete;
@@ -31,6 +32,7 @@ pub async fn run(args: Args, console: &mut Console) -> Result<(), Error> {
         Command::RouteList(list) => route_list::run(&servers, &list, console).await,
         Command::ActionList(list) => action_list::run(&servers, list, console).await,
         Command::ServiceList(listing) => service_list::run(&servers, &listing, console).await,
+        Command::Explain(explain) => explain::run(&servers, &explain, console).await,
         Command::Info(listing) => info::run(&servers, &listing, console),
         Command::Completion { shell } => {
             let mut script = Vec::new();

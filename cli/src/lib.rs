@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `args` | flags, variables and subcommands |
 //! | `commands` | one file a command |
-//! | `client` | calls of the controller and the registry |
+//! | `client` | calls of the controller, the registry and sidecars |
 //! | `input` | rule files and standard input |
 //! | `output` | tables, JSON and YAML |
 //!

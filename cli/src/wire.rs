@@ -7,6 +7,10 @@ use std::fmt;
 
 use serde::Deserialize;
 
+mod explanation;
+
+pub(crate) use explanation::{Chance, Considered, Explanation};
+
 /// `GET /v1/rules/routes` and `/v1/rules/actions`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct RulesByService {

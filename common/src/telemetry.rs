@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
-use crate::config::{Group, Kind, Setting, Settings};
+use crate::config::{Group, Input, Kind, Setting, Settings};
 
 /// The settings of the log.
 pub const SETTINGS: Group = Group {
@@ -159,7 +159,9 @@ impl Control {
 
 /// Starts the log of this process. A second call leaves the first log in place.
 pub fn init(config: &Config) -> Control {
-    let colours = std::io::stderr().is_terminal();
+    // See https://no-color.org.
+    let unwanted = Input::from_process().variable("NO_COLOR").is_some();
+    let colours = std::io::stderr().is_terminal() && !unwanted;
     let (log, control) = build(config, std::io::stderr, colours);
     // Fails only when there is a log already, as in tests that start several components.
     let _ = log.try_init();

@@ -104,9 +104,14 @@ async fn server() -> String {
         (StatusCode::CREATED, r#"{"ids":["d","j"]}"#.to_owned())
     };
     let done = || async { (StatusCode::OK, "") };
+    let explain = |uri: Uri| async move {
+        let asked = uri.query().unwrap_or_default().to_owned();
+        axum::Json(serde_json::json!({"destination": "reviews", "asked": asked}))
+    };
     let app = Router::new()
         .route("/v1/rules", get(rules).post(create).put(done).delete(done))
         .route("/v1/rules/routes", get(|| async { ROUTES }))
+        .route("/explain", get(explain))
         .route("/v1/rules/actions", get(|| async { ACTIONS }))
         .route("/api/v1/instances", get(|| async { INSTANCES }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -316,6 +321,21 @@ async fn info_masks_tokens_and_debug_shows_the_talk() {
 }
 
 #[tokio::test]
+async fn explain_asks_the_sidecar() {
+    let url = server().await;
+    let line = format!(
+        "explain reviews --sidecar-url {url} -p /x?a=b -H Cookie:user=jason -H B:c --from web:v1"
+    );
+    let text = a8ctl(&line).await.output;
+    assert!(text.starts_with("From:"), "{text}");
+    // Machines get the answer whole.
+    let json = a8ctl(&format!("{line} -o json")).await.output;
+    let asked = "from=web%3Av1&to=reviews&path=%2Fx%3Fa%3Db\
+                 &header=Cookie%3Auser%3Djason&header=B%3Ac";
+    assert!(json.contains(&format!("\"asked\": \"{asked}\"")), "{json}");
+}
+
+#[tokio::test]
 async fn completion_scripts_are_made_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = a8ctl(&format!("completion {shell}")).await.output;
@@ -330,6 +350,7 @@ fn wrong_usage_is_refused() {
         "rule-delete",
         "rule-create -x",
         "route-list -o xml",
+        "explain",
         "nothing",
     ] {
         let words = std::iter::once("a8ctl").chain(line.split(' '));

@@ -79,10 +79,7 @@ fn invite(fabric: &Fabric) {
         gateway_url, shell, ..
     } = fabric;
     // The product page comes first, and it is the one that calls reviews.
-    let why = fabric
-        .first()
-        .map(|productpage| productpage.why("to=reviews&header=Cookie:user=jason"));
-    let why = why.unwrap_or_default();
+    let sidecar = fabric.first().map_or("", |productpage| productpage.url());
     say(format_args!(
         "
 The page:  {gateway_url}/productpage/productpage
@@ -105,7 +102,8 @@ Everybody gets reviews v1, which show no stars. In another terminal:
     a8ctl rule-create -f examples/bookinfo-reviews-routing.yaml
 
   Why jason gets which reviews, asked of the sidecar beside the product page:
-    {why}
+    export A8_SIDECAR_URL={sidecar}
+    a8ctl explain reviews -H Cookie:user=jason
 
 Ctrl-C ends everything."
     ));

@@ -127,9 +127,9 @@ impl Admin {
         }
     }
 
-    /// The command that asks this sidecar what it would do with a request, and why.
-    pub(super) fn why(&self, query: &str) -> String {
-        format!("curl '{}/explain?{query}'", self.url)
+    /// Where it is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     /// The revision of the rules that this sidecar goes by; `None` when it does not say.

@@ -146,10 +146,11 @@ struct Tour {
 impl Tour {
     async fn run(&mut self) -> Result<(), Error> {
         say(format_args!(
-            "\n  {}\n  curl {}/helloworld/hello\n  {}\n",
+            "\n  {}\n  export A8_SIDECAR_URL={}\n  a8ctl explain helloworld\n  \
+             curl {}/helloworld/hello\n",
             self.fabric.shell,
-            self.fabric.gateway_url,
-            self.fabric.gateway.why("path=/helloworld/hello")
+            self.fabric.gateway.url(),
+            self.fabric.gateway_url
         ));
         for (at, step) in TOUR.iter().enumerate() {
             let last = at + 1 == TOUR.len();
