@@ -20,6 +20,7 @@ mod connect;
 mod connections;
 mod converse;
 mod exchange;
+mod framing;
 mod grpc;
 mod headers;
 mod http2;

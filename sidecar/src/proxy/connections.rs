@@ -18,6 +18,18 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long a caller may refuse to take anything of what it is sent.
 const STALL_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The longest first line of a request, in bytes.
+pub(super) const MAX_LINE: usize = 16 * 1024;
+/// How much of a head is read at a time, in bytes.
+const SCRATCH: usize = 4096;
+/// The room for a head that a connection keeps between requests, in bytes.
+const KEPT_HEAD: usize = 1024;
+
+/// The first line of a request is longer than it may be.
+#[derive(Debug, thiserror::Error)]
+#[error("the first line of a request has more than {MAX_LINE} bytes")]
+pub(super) struct LineTooLong;
+
 /// One connection's state, shared by its stream, its service and the sweep.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -25,6 +37,8 @@ pub(super) struct Connection {
     in_flight: Cell<u32>,
     /// Whether part of a head has come in, in HTTP/1.
     within_head: Cell<bool>,
+    /// What was read of the head since the latest response, in HTTP/1.
+    head: RefCell<Vec<u8>>,
     /// Whether requests share the connection, as in HTTP/2.
     multiplexed: Cell<bool>,
     /// When what it waits for now began.
@@ -47,6 +61,30 @@ impl Connection {
         if self.multiplexed.get() || !self.within_head.replace(true) {
             self.since_now();
         }
+    }
+
+    /// Whether what comes in next is, or begins with, a head in HTTP/1.
+    pub(super) fn awaits_head(&self) -> bool {
+        self.in_flight.get() == 0 && !self.multiplexed.get()
+    }
+
+    /// Keeps what has come in of a head.
+    ///
+    /// # Errors
+    /// The first line is longer than it may be.
+    pub(super) fn keep(&self, bytes: &[u8]) -> Result<(), LineTooLong> {
+        let mut head = self.head.borrow_mut();
+        let within_line = head.len() < MAX_LINE && !head.contains(&b'\n');
+        head.extend_from_slice(bytes);
+        if within_line && head.len() > MAX_LINE && !head[..MAX_LINE].contains(&b'\n') {
+            return Err(LineTooLong);
+        }
+        Ok(())
+    }
+
+    /// Looks at what was kept of the head.
+    pub(super) fn with_head<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        look(&self.head.borrow())
     }
 
     /// Bytes were to be written, and some were taken or none.
@@ -72,6 +110,9 @@ impl Connection {
 
     /// A response is complete, as far as we are concerned.
     pub(super) fn idle(&self) {
+        let mut head = self.head.borrow_mut();
+        head.clear();
+        head.shrink_to(KEPT_HEAD);
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
         self.since_now();
     }
@@ -138,6 +179,8 @@ pub(super) struct Connections {
     /// The time of the latest sweep: precise enough for timeouts of many seconds.
     now: Cell<Instant>,
     closing: Cell<bool>,
+    /// Where heads are read into before they are passed on.
+    scratch: RefCell<Box<[u8]>>,
     /// Told whenever a connection has ended.
     pub(super) ended: tokio::sync::Notify,
 }
@@ -149,8 +192,14 @@ impl Connections {
             next: Cell::new(0),
             now: Cell::new(Instant::now()),
             closing: Cell::new(false),
+            scratch: RefCell::new(vec![0; SCRATCH].into()),
             ended: tokio::sync::Notify::new(),
         })
+    }
+
+    /// Lends the worker's room for reading.
+    pub(super) fn scratch(&self) -> std::cell::RefMut<'_, Box<[u8]>> {
+        self.scratch.borrow_mut()
     }
 
     /// How many are open.
@@ -165,6 +214,7 @@ impl Connections {
         let connection = Rc::new(Connection {
             in_flight: Cell::new(0),
             within_head: Cell::new(false),
+            head: RefCell::default(),
             multiplexed: Cell::new(false),
             since: Cell::new(self.now.get()),
             stalled: Cell::new(None),

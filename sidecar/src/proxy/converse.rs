@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use hyper::rt::{Executor, Read, ReadBufCursor, Write};
@@ -13,7 +13,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use send_wrapper::SendWrapper;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tracing::debug;
@@ -30,6 +30,10 @@ use super::{http2 as bounds, tls};
 const MAX_BUFFER: usize = 64 * 1024;
 /// What a connection in HTTP/2 begins with (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What a caller gets whose first line has no end.
+const URI_TOO_LONG: &[u8] =
+    b"HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// Speaks with one caller until either side has had enough.
 pub(super) async fn converse(
@@ -78,7 +82,10 @@ async fn open(
             let stream = TlsAcceptor::from(config.clone()).accept(stream).await?;
             let http2 = tls::is_http2(stream.get_ref().1.alpn_protocol());
             let stream = Transport::Tls(Box::new(TlsStream::Server(stream)));
-            return Ok((Watched::new(stream, Bytes::new(), connection), http2));
+            return Ok((
+                Watched::new(stream, Bytes::new(), worker, connection),
+                http2,
+            ));
         }
         let mut seen = [0; PREFACE.len()];
         let mut len = 0;
@@ -93,7 +100,7 @@ async fn open(
         let http2 = seen == *PREFACE;
         let seen = Bytes::copy_from_slice(&seen[..len]);
         let stream = Transport::Plain(stream);
-        Ok((Watched::new(stream, seen, connection), http2))
+        Ok((Watched::new(stream, seen, worker, connection), http2))
     };
     if worker.shared.tls_server.is_some() {
         // The handshake is part of the head: it may not take longer.
@@ -206,18 +213,56 @@ struct Watched {
     stream: TokioIo<Transport>,
     /// What was read to find out the protocol, to be read again.
     seen: Bytes,
-    /// A stream that is upgraded must be able to change threads, by its type. It never does:
-    /// everything of a connection runs on the thread that accepted it.
+    // A stream that is upgraded must be able to change threads, by its type. It never does:
+    // everything of a connection runs on the thread that accepted it.
+    worker: SendWrapper<Rc<Worker>>,
     connection: SendWrapper<Rc<Connection>>,
 }
 
 impl Watched {
-    fn new(stream: Transport, seen: Bytes, connection: &Rc<Connection>) -> Self {
+    fn new(
+        stream: Transport,
+        seen: Bytes,
+        worker: &Rc<Worker>,
+        connection: &Rc<Connection>,
+    ) -> Self {
         Self {
             stream: TokioIo::new(stream),
             seen,
+            worker: SendWrapper::new(worker.clone()),
             connection: SendWrapper::new(connection.clone()),
         }
+    }
+}
+
+impl Watched {
+    /// Reads what is part of a head, and keeps it to be looked at: what HTTP's parser makes
+    /// of a head no longer shows all that stood there.
+    fn poll_read_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.seen.is_empty() {
+            let len = self.seen.len().min(buf.remaining());
+            buf.put_slice(&self.seen[..len]);
+            let kept = self.connection.keep(&self.seen[..len]);
+            self.seen.advance(len);
+            return Poll::Ready(kept.map_err(io::Error::other));
+        }
+        let mut scratch = self.worker.connections.scratch();
+        let room = scratch.len().min(buf.remaining());
+        let mut read = ReadBuf::new(&mut scratch[..room]);
+        ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut read))?;
+        self.connection.read();
+        if let Err(e) = self.connection.keep(read.filled()) {
+            // HTTP's parser would wait for the end of the line. There is no response under
+            // way; if this one does not fit into the socket, nobody is reading it.
+            let _ = Pin::new(self.stream.inner_mut()).poll_write(cx, URI_TOO_LONG);
+            return Poll::Ready(Err(io::Error::other(e)));
+        }
+        buf.put_slice(read.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -227,11 +272,8 @@ impl Read for Watched {
         cx: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.seen.is_empty() {
-            let len = self.seen.len().min(buf.remaining());
-            buf.put_slice(&self.seen[..len]);
-            self.seen.advance(len);
-            return Poll::Ready(Ok(()));
+        if self.connection.awaits_head() || !self.seen.is_empty() {
+            return self.poll_read_head(cx, &mut buf);
         }
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {

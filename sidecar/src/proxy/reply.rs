@@ -3,7 +3,7 @@
 //! `a8-error`, which holds the flag of the access log.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SERVER};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SERVER};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
@@ -75,14 +75,34 @@ pub(super) fn unroutable(why: &Unroutable) -> Reply {
 
 /// A method that a proxy for services does not offer.
 pub(super) fn connect_refused() -> Reply {
+    let why = "CONNECT is not offered: name the service in the path or as the host";
+    refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", why)
+}
+
+/// A request whose end is not clear. Nothing more is read from this caller, who may mean
+/// something else by it.
+pub(super) fn ambiguous(why: &'static str) -> Reply {
+    let mut reply = refused(StatusCode::BAD_REQUEST, "bad_request", why);
+    let headers = reply.response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    reply
+}
+
+/// A request with too long an address.
+pub(super) fn uri_too_long() -> Reply {
+    let why = "the address is too long";
+    refused(StatusCode::URI_TOO_LONG, "uri_too_long", why)
+}
+
+fn refused(status: StatusCode, error: &'static str, why: &'static str) -> Reply {
     let body = Body {
-        error: "method_not_allowed",
-        description: "CONNECT is not offered: name the service in the path or as the host".into(),
+        error,
+        description: why.to_owned(),
         service: None,
         tags: None,
         rule: None,
     };
-    reply(StatusCode::METHOD_NOT_ALLOWED, body, None)
+    reply(status, body, None)
 }
 
 /// An instance changed the protocol without having been asked to.

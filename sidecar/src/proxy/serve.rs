@@ -11,14 +11,14 @@ use hyper::upgrade::OnUpgrade;
 
 use super::attempt::{self, Answer};
 use super::body::ReplyBody;
-use super::connections::Connection;
+use super::connections::{Connection, MAX_LINE};
 use super::headers::{self, Caller};
 use super::record::{Flag, Record};
 use super::reply::{self, Reply};
 use super::routes::{Plan, Unroutable};
 use super::upstream::Traffic;
 use super::worker::Worker;
-use super::{grpc, translate, upgrade};
+use super::{framing, grpc, translate, upgrade};
 
 /// The caller's connection is to be closed without a response.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,16 @@ impl Serve {
         let (mut head, body) = request.into_parts();
         let mut record = Record::begin(&self.worker, &self.connection, &head, Instant::now());
         let traffic = translate::traffic(&head);
+        if let Some(why) = framing::ambiguous(&head, &self.connection) {
+            return Ok(local(record, traffic, reply::ambiguous(why)));
+        }
+        if head
+            .uri
+            .path_and_query()
+            .is_some_and(|p| p.as_str().len() > MAX_LINE)
+        {
+            return Ok(local(record, traffic, reply::uri_too_long()));
+        }
         if head.method == Method::CONNECT {
             return Ok(local(record, traffic, reply::connect_refused()));
         }

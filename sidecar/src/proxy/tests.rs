@@ -11,6 +11,7 @@ mod logging;
 mod names;
 mod pooling;
 mod retries;
+mod safety;
 mod tls;
 mod upgrades;
 mod upstream_failures;

@@ -1,0 +1,40 @@
+//! Whether all who read a request in HTTP/1.1 agree on where it ends (RFC 9112, 6 and 11.2).
+//!
+//! HTTP's parser accepts what that document lets a server accept, and passes on one reading
+//! only. Those in front of us may have read it otherwise, so what is ambiguous is refused.
+
+use http::Version;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::request::Parts;
+
+use super::connections::Connection;
+
+/// More fields than the parser of requests accepts are never looked at.
+const MAX_FIELDS: usize = 128;
+
+/// Why a request is refused, if it is.
+pub(super) fn ambiguous(head: &Parts, connection: &Connection) -> Option<&'static str> {
+    if head.version == Version::HTTP_2 {
+        return None;
+    }
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let coding = codings.next()?;
+    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Some("the only transfer coding that is understood is chunked, once");
+    }
+    let both = connection.with_head(|bytes| announces_length(bytes, head));
+    both.then_some("the end of the body is given by a length and by chunks")
+}
+
+/// Whether the head that was read as `head` also has a length, which the parser drops.
+/// A head that came while another request was being served is not at hand: then the
+/// parser's reading stands, and it ends the connection after the response.
+fn announces_length(bytes: &[u8], head: &Parts) -> bool {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    let whole = matches!(request.parse(bytes), Ok(httparse::Status::Complete(_)));
+    let same = request.method == Some(head.method.as_str());
+    let name =
+        |field: &httparse::Header<'_>| field.name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str());
+    whole && same && request.headers.iter().any(name)
+}

@@ -1,0 +1,232 @@
+//! Requests that two readers could read in two ways are refused, and so is what has no end.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::proxy::AccessLog;
+use crate::testkit::{DEADLINE, Fabric, Origin, instance};
+
+async fn rig() -> (Fabric, crate::proxy::Proxy, Origin) {
+    let origin = Origin::echo("s").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    (fabric, proxy, origin)
+}
+
+/// The status that comes back for `text`; nothing when the connection ends without one.
+async fn status_of(to: SocketAddr, text: &str) -> String {
+    let exchange = async {
+        let (mut from, mut to) = TcpStream::connect(to).await.unwrap().into_split();
+        // A peer that answers early may not read to the end.
+        let sent = tokio::spawn({
+            let text = text.to_owned();
+            async move {
+                let _ = to.write_all(text.as_bytes()).await;
+                to
+            }
+        });
+        let mut line = [0; 12];
+        let _ = from.read_exact(&mut line).await;
+        sent.abort();
+        String::from_utf8_lossy(&line[9..])
+            .trim_end_matches('\0')
+            .to_owned()
+    };
+    tokio::time::timeout(DEADLINE, exchange).await.unwrap()
+}
+
+const CHUNKED: &str = "5\r\nhello\r\n0\r\n\r\n";
+
+#[tokio::test]
+async fn ambiguous_heads_are_refused() {
+    let (_fabric, proxy, origin) = rig().await;
+    let post =
+        |fields: &str, body: &str| format!("POST /s/ HTTP/1.1\r\nHost: a\r\n{fields}\r\n{body}");
+    let get = |fields: &str| format!("GET /s/ HTTP/1.1\r\n{fields}\r\n");
+    let cases = [
+        ("two hosts", get("Host: a\r\nHost: b\r\n")),
+        ("the same host twice", get("Host: a\r\nHost: a\r\n")),
+        ("no host", get("")),
+        ("a host with a user", get("Host: a@b\r\n")),
+        ("a host of two", get("Host: a, b\r\n")),
+        (
+            "two lengths",
+            post("Content-Length: 3\r\nContent-Length: 4\r\n", "abcd"),
+        ),
+        (
+            "a list of lengths",
+            post("Content-Length: 3, 4\r\n", "abcd"),
+        ),
+        ("a signed length", post("Content-Length: +3\r\n", "abc")),
+        ("a negative length", post("Content-Length: -3\r\n", "abc")),
+        ("a length in hex", post("Content-Length: 0x3\r\n", "abc")),
+        (
+            "a huge length",
+            post("Content-Length: 99999999999999999999\r\n", "abc"),
+        ),
+        (
+            "length, then chunks",
+            post(
+                "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+                CHUNKED,
+            ),
+        ),
+        (
+            "chunks, then length",
+            post(
+                "Transfer-Encoding: chunked\r\ncontent-length: 3\r\n",
+                CHUNKED,
+            ),
+        ),
+        (
+            "chunked is not last",
+            post("Transfer-Encoding: chunked, identity\r\n", CHUNKED),
+        ),
+        (
+            "almost chunked",
+            post("Transfer-Encoding: xchunked\r\n", CHUNKED),
+        ),
+        (
+            "chunked twice",
+            post(
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                CHUNKED,
+            ),
+        ),
+        (
+            "chunked in two fields",
+            post(
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+                CHUNKED,
+            ),
+        ),
+        (
+            "a blank before the colon",
+            post("Transfer-Encoding : chunked\r\n", CHUNKED),
+        ),
+        ("a folded field", get("Host: a\r\nX: b\r\n c\r\n")),
+        ("a folded first field", get(" Host: a\r\n")),
+        ("a bare CR in a value", get("Host: a\r\nX: b\rY: c\r\n")),
+        ("a NUL in a value", get("Host: a\r\nX: b\0c\r\n")),
+        ("a field without a colon", get("Host: a\r\nX\r\n")),
+        ("a nameless field", get("Host: a\r\n: b\r\n")),
+        ("no version", "GET /s/\r\nHost: a\r\n\r\n".to_owned()),
+        (
+            "another version",
+            "GET /s/ HTTP/3.0\r\nHost: a\r\n\r\n".to_owned(),
+        ),
+        (
+            "two blanks",
+            "GET  /s/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        ),
+        (
+            "a method that is none",
+            "G@T /s/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        ),
+        (
+            "a blank in the path",
+            "GET /s/a b HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        ),
+    ];
+    let mut passed = Vec::new();
+    for (what, text) in cases {
+        let status = status_of(proxy.address(), &text).await;
+        if status != "400" {
+            passed.push((what, status));
+        }
+    }
+    assert!(passed.is_empty(), "{passed:?}");
+    assert_eq!(origin.connections(), 0, "nothing was sent on");
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_by_its_own_status() {
+    let (_fabric, proxy, origin) = rig().await;
+    let long = "x".repeat(80_000);
+    for (what, text, status) in [
+        (
+            "a huge field",
+            format!("GET /s/ HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"),
+            "431",
+        ),
+        (
+            "many fields",
+            format!(
+                "GET /s/ HTTP/1.1\r\nHost: a\r\n{}\r\n",
+                "X: y\r\n".repeat(200)
+            ),
+            "431",
+        ),
+        (
+            "a long address",
+            format!("GET /s/{long} HTTP/1.1\r\nHost: a\r\n\r\n"),
+            "414",
+        ),
+        ("an endless address", format!("GET /s/{long}"), "414"),
+    ] {
+        assert_eq!(status_of(proxy.address(), &text).await, status, "{what}");
+    }
+    assert_eq!(origin.connections(), 0, "nothing was sent on");
+}
+
+/// Everything that comes back for `pieces`, sent one after the other.
+async fn exchange(to: SocketAddr, pieces: &[&str]) -> String {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    for piece in pieces {
+        stream.write_all(piece.as_bytes()).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let mut bytes = Vec::new();
+    let read = stream.read_to_end(&mut bytes);
+    let _ = tokio::time::timeout(DEADLINE, read).await.unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn chunks_pass_however_they_are_cut() {
+    let (_fabric, proxy, _origin) = rig().await;
+    let head = "POST /s/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let last = "GET /s/last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    for pieces in [
+        vec![head, CHUNKED, last],
+        vec![
+            "POST /s/ HT",
+            "TP/1.1\r\nHost: a\r\nTransfer-",
+            "Encoding: chunked\r\n\r\n",
+            CHUNKED,
+            last,
+        ],
+        // A body may speak of lengths.
+        vec![head, "13\r\nContent-Length: 9\r\n\r\n0\r\n\r\n", last],
+    ] {
+        let text = exchange(proxy.address(), &pieces).await;
+        assert_eq!(
+            text.matches("HTTP/1.1 200").count(),
+            2,
+            "{pieces:?}: {text}"
+        );
+        assert!(text.contains("GET /last"), "{text}");
+    }
+    // All at once, as no client does it: what cannot be checked is read by one rule only.
+    let at_once = [head, CHUNKED, last].concat();
+    let text = exchange(proxy.address(), &[&at_once]).await;
+    assert_eq!(text.matches("HTTP/1.1 200").count(), 2, "{text}");
+}
+
+#[tokio::test]
+async fn broken_chunks_end_the_exchange() {
+    let (_fabric, proxy, _origin) = rig().await;
+    let head = "POST /s/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for body in [
+        "x\r\nhello\r\n0\r\n\r\n",
+        "-1\r\n\r\n",
+        "ffffffffffffffffff\r\nx",
+        "5\r\nhelloX\r\n0\r\n\r\n",
+    ] {
+        let text = exchange(proxy.address(), &[head, body]).await;
+        assert!(!text.contains(" 200 "), "{body:?}: {text}");
+    }
+}
