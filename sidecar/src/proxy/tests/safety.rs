@@ -19,21 +19,14 @@ async fn rig() -> (Fabric, crate::proxy::Proxy, Origin) {
 /// The status that comes back for `text`; nothing when the connection ends without one.
 async fn status_of(to: SocketAddr, text: &str) -> String {
     let exchange = async {
-        let (mut from, mut to) = TcpStream::connect(to).await.unwrap().into_split();
-        // A peer that answers early may not read to the end.
-        let sent = tokio::spawn({
-            let text = text.to_owned();
-            async move {
-                let _ = to.write_all(text.as_bytes()).await;
-                to
-            }
-        });
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        let (mut from, mut to) = stream.split();
         let mut line = [0; 12];
-        let _ = from.read_exact(&mut line).await;
-        sent.abort();
-        String::from_utf8_lossy(&line[9..])
-            .trim_end_matches('\0')
-            .to_owned()
+        // A peer that answers early may not read to the end.
+        let (_sent, _read) =
+            tokio::join!(to.write_all(text.as_bytes()), from.read_exact(&mut line));
+        let status = String::from_utf8_lossy(&line[9..]);
+        status.trim_end_matches('\0').to_owned()
     };
     tokio::time::timeout(DEADLINE, exchange).await.unwrap()
 }
