@@ -85,13 +85,9 @@ fn remarks(settings: &Settings) -> Vec<String> {
             "there is no adapter eureka in this version",
         ),
         (
-            &[
-                "proxy_cert_chain_file",
-                "proxy_private_key_file",
-                "proxy_ca_cert_file",
-            ],
-            false,
-            "there is no TLS to instances in this version",
+            &["proxy_cert_chain_file", "proxy_private_key_file"],
+            settings.flag("proxy_tls"),
+            "proxy_tls is off",
         ),
         (
             &["discovery_path"],

@@ -125,12 +125,15 @@ fn what_has_no_effect_is_said_and_let_pass() {
         "--kubernetes_namespace=x",
         "--rules_path=/r.yaml",
         "--endpoint_port=1",
+        "--proxy_private_key_file=/k",
+        "--proxy_ca_cert_file=/c",
     ]);
     let remarks = config.unwrap().remarks;
     let named: Vec<_> = remarks.iter().map(|r| r.split(' ').next()).collect();
     let wanted = [
         "supervise",
         "kubernetes_namespace",
+        "proxy_private_key_file",
         "rules_path",
         "endpoint_port",
     ];
