@@ -1,10 +1,13 @@
 //! The documentation, compared with the code.
 #![allow(clippy::panic, reason = "a page that cannot be read is a failed test")]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use a8_common::config::{Component, markdown};
+use a8_tests::fabric::Fabric;
+use a8_tests::server::client;
 
 const COMPONENTS: [&Component; 3] = [
     &a8_registry::config::COMPONENT,
@@ -65,4 +68,35 @@ fn links_lead_to_files() {
         }
     }
     assert!(links > 10, "only {links} links were found");
+}
+
+/// The families that a page of figures tells of, without those of the process.
+async fn families(url: &str) -> BTreeSet<String> {
+    let url = format!("{url}/metrics");
+    let answer = client().get(&url).send().await.expect("an answer");
+    let text = answer.text().await.expect("a page");
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| name.starts_with("a8_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn every_metric_is_documented() {
+    let fabric = Fabric::start().await;
+    let gateway = fabric.gateway().await;
+    // One request, so that what is counted by destination is there; nobody answers it.
+    let _ = gateway.get("/nobody/", None).await;
+    let mut told = families(&fabric.registry.url).await;
+    told.extend(families(&fabric.controller.url).await);
+    told.extend(families(&gateway.admin).await);
+    assert!(told.len() > 10, "only {told:?}");
+    let page = file("docs/operating.md");
+    let missing: Vec<_> = told
+        .iter()
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "docs/operating.md lacks {missing:?}");
 }
