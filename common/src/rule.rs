@@ -7,6 +7,7 @@
 //! rules, sidecars decide by them, the command line prints and explains them.
 
 mod action;
+mod affinity;
 mod condition;
 mod decide;
 mod document;
@@ -33,8 +34,9 @@ use crate::source::Source;
 use crate::view::{Item, json_bytes};
 
 pub use action::{Abort, Action, Delay, ReturnCode, ReturnCodeError, Trace};
+pub use affinity::{Affinity, CookieName, CookieNameError};
 pub use condition::{Caller, Condition, Header, Headers, Match};
-pub use decide::{Decision, Draw, Injected, Refused, Request, Routed};
+pub use decide::{Decision, Draw, Held, Injected, Refused, Request, Routed};
 pub use document::{
     Ids, MAX_RULES, parse_json, parse_json_with, parse_value, parse_value_with, parse_yaml,
 };

@@ -148,13 +148,15 @@ fn body() -> impl Strategy<Value = (&'static str, Value)> {
         option::of(uri()),
         option::of(0.1..100.0),
         option::of(0..9_u32),
+        option::of("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,9}"),
     )
-        .prop_map(|(backends, uri, timeout, retries)| {
+        .prop_map(|(backends, uri, timeout, retries, cookie)| {
             let route = object(vec![
                 ("backends", Some(json!(backends))),
                 ("uri", uri),
                 ("http_req_timeout", timeout.map(Value::from)),
                 ("http_req_retries", retries.map(Value::from)),
+                ("affinity", cookie.map(|name| json!({"cookie": name}))),
             ]);
             ("route", route)
         });

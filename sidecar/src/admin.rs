@@ -23,7 +23,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::proxy::Routes;
+use crate::proxy::{AffinityKey, Routes};
 use crate::register::Standing;
 use crate::state::Status;
 
@@ -51,6 +51,8 @@ pub struct Sidecar {
 pub struct Proxy {
     /// What requests are decided by.
     pub routes: Arc<ArcSwap<Routes>>,
+    /// The key of affinity cookies.
+    pub affinity: Arc<AffinityKey>,
     /// How far the sources have been taken in.
     pub status: watch::Receiver<Status>,
     /// The source of instances.

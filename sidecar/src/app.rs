@@ -31,6 +31,9 @@ pub enum StartError {
     /// A client of the registry or the controller.
     #[error(transparent)]
     Peer(#[from] peer::OpenError),
+    /// The key of affinity cookies.
+    #[error("cannot draw a random key")]
+    Random(#[from] getrandom::Error),
     /// The proxy.
     #[error(transparent)]
     Proxy(#[from] proxy::StartError),
@@ -171,6 +174,7 @@ fn start_proxy(
     };
     let routes = Arc::new(ArcSwap::default());
     let metrics = Arc::new(proxy::Metrics::new(identity.service.as_str()));
+    let affinity = Arc::new(proxy::AffinityKey::new(settings.affinity_key.as_ref())?);
     let proxy = proxy::start(
         proxy::Config {
             listen: settings.listen,
@@ -181,6 +185,7 @@ fn start_proxy(
             tls: settings.tls.clone(),
             ca_cert_file: settings.ca_cert_file.clone(),
             idle_timeout: settings.idle_timeout,
+            affinity: affinity.clone(),
         },
         routes.clone(),
         metrics.clone(),
@@ -209,6 +214,7 @@ fn start_proxy(
         }
     });
     let shown = admin::Proxy {
+        affinity,
         routes,
         status,
         instances,

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use a8_common::config::Settings;
+use a8_common::config::{Secret, Settings};
 use a8_common::model::{EndpointType, Identity, ServiceName, Tags};
 use a8_common::{peer, telemetry};
 use serde::Deserialize;
@@ -76,6 +76,8 @@ pub struct Proxy {
     pub ca_cert_file: Option<PathBuf>,
     /// How long the bodies of an exchange may stand still.
     pub idle_timeout: Duration,
+    /// The key of affinity cookies.
+    pub affinity_key: Option<Secret>,
     /// Where instances are learnt of.
     pub instances: Source,
     /// Where rules are learnt of.
@@ -256,6 +258,7 @@ fn read_proxy(settings: &Settings, registry: Option<peer::Config>) -> Option<Pro
         tls: own(settings),
         ca_cert_file: settings.text("proxy_ca_cert_file").map(PathBuf::from),
         idle_timeout: settings.duration("idle_timeout"),
+        affinity_key: affinity_key(settings),
         instances: instances?,
         rules: rules?,
     })
@@ -302,6 +305,19 @@ fn server(
         authorization: authorization.and_then(Result::ok),
         ca_cert_file: settings.text(ca_cert_file).map(Into::into),
     })
+}
+
+/// A secret that can be guessed is none.
+fn affinity_key(settings: &Settings) -> Option<Secret> {
+    const LEAST: usize = 16;
+    let secret = settings.secret("affinity_key")?;
+    if secret.expose().len() < LEAST {
+        settings.refuse(
+            "affinity_key",
+            format!("must have at least {LEAST} characters"),
+        );
+    }
+    Some(secret)
 }
 
 /// `stdout`, `off`, or a file; one without a folder is put into the logging folder. A

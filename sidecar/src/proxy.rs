@@ -11,6 +11,7 @@
 
 mod access_log;
 mod addresses;
+mod affinity;
 mod attempt;
 mod backend;
 mod balance;
@@ -57,6 +58,7 @@ use tracing::error;
 
 pub use access_log::Target as AccessLog;
 pub use addresses::{Addresses, Known};
+pub use affinity::Key as AffinityKey;
 pub use backend::{Backend, Key, Members};
 pub use listener::Listen;
 pub use metrics::{Export, Gauge, Metrics};
@@ -88,6 +90,8 @@ pub struct Config {
     pub ca_cert_file: Option<PathBuf>,
     /// How long the bodies of an exchange may stand still before it is ended.
     pub idle_timeout: Duration,
+    /// The key of affinity cookies.
+    pub affinity: Arc<AffinityKey>,
 }
 
 /// What all workers read.
@@ -103,6 +107,7 @@ pub struct Shared {
     tls_server: Option<Arc<rustls::ServerConfig>>,
     tls_client: tls::Client,
     idle_timeout: Duration,
+    affinity: Arc<AffinityKey>,
 }
 
 /// How a worker is told to end.
@@ -178,6 +183,7 @@ pub fn start(
         tls_server,
         tls_client,
         idle_timeout: config.idle_timeout,
+        affinity: config.affinity,
     });
     let mut proxy = Proxy {
         address,

@@ -16,7 +16,7 @@ use a8_common::view::{self, Publisher};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::proxy::{self, AccessLog, Listen, Metrics, Proxy, Routes};
+use crate::proxy::{self, AccessLog, AffinityKey, Listen, Metrics, Proxy, Routes};
 use crate::state::{Lookup, Names, Owner, Patience, Status};
 
 pub(crate) use caller::{raw, request};
@@ -34,6 +34,7 @@ pub(crate) struct Fabric {
     revision: u64,
     pub(crate) routes: Arc<ArcSwap<Routes>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) affinity: Arc<AffinityKey>,
     pub(crate) status: watch::Receiver<Status>,
     _tasks: Tasks,
 }
@@ -82,6 +83,7 @@ impl Fabric {
             revision: 0,
             routes,
             metrics,
+            affinity: Arc::new(AffinityKey::new(None).unwrap()),
             status,
             _tasks: tasks,
         }
@@ -164,6 +166,10 @@ impl Fabric {
 
     /// A proxy that is set up in its own way.
     pub(crate) fn start(&self, config: proxy::Config) -> Proxy {
+        let config = proxy::Config {
+            affinity: self.affinity.clone(),
+            ..config
+        };
         proxy::start(config, self.routes.clone(), self.metrics.clone()).unwrap()
     }
 }
@@ -190,6 +196,7 @@ pub(crate) fn settings() -> proxy::Config {
         tls: None,
         ca_cert_file: None,
         idle_timeout: DEADLINE,
+        affinity: Arc::new(AffinityKey::new(None).unwrap()),
     }
 }
 

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use self::address::Address;
 use super::action::{Action, ReturnCode, Trace};
+use super::affinity::Affinity;
 use super::holds::{Miss, holds};
 use super::route::{Backend, Route, Uri};
 use super::table::{Compiled, Reach, RuleTable};
@@ -33,6 +34,10 @@ impl Draw for fastrand::Rng {
         self.u32(..n)
     }
 }
+
+/// Asked which of a route's backends the caller was given before, by a route that has
+/// [`Affinity`] and with what is attached to each of its backends; `None` is a new caller.
+pub type Held<'h, B> = dyn FnMut(&Affinity, &[B]) -> Option<usize> + 'h;
 
 /// What the engine looks at.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +100,8 @@ pub struct Routed<'a, B> {
     pub backend: &'a Backend,
     /// What the table's owner attached to it.
     pub attachment: &'a B,
+    /// Whether the caller had it before; else it was drawn.
+    pub held: bool,
 }
 
 /// A fault, and the rule that asks for it.
@@ -147,7 +154,7 @@ impl<'a, B> Record<'a, B> for Silent {
 }
 
 impl<B> RuleTable<B> {
-    /// Decides a request.
+    /// Decides a request as that of a new caller.
     ///
     /// # Errors
     /// [`Refused`] when the request can go nowhere. Whether the destination of a decision
@@ -157,7 +164,20 @@ impl<B> RuleTable<B> {
         request: &Request<'a>,
         draw: &mut impl Draw,
     ) -> Result<Decision<'a, B>, Refused> {
-        run(self, request, draw, &mut Silent)
+        self.decide_for(request, draw, &mut |_, _| None)
+    }
+
+    /// Decides a request whose caller may have been given a backend before.
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    pub fn decide_for<'a>(
+        &'a self,
+        request: &Request<'a>,
+        draw: &mut impl Draw,
+        held: &mut Held<'_, B>,
+    ) -> Result<Decision<'a, B>, Refused> {
+        run(self, request, draw, held, &mut Silent)
     }
 }
 
@@ -166,6 +186,7 @@ pub(super) fn run<'a, B, R: Record<'a, B>>(
     table: &'a RuleTable<B>,
     request: &Request<'a>,
     draw: &mut impl Draw,
+    held: &mut Held<'_, B>,
     record: &mut R,
 ) -> Result<Decision<'a, B>, Refused> {
     let address = Address::of(request)?;
@@ -183,7 +204,7 @@ pub(super) fn run<'a, B, R: Record<'a, B>>(
         candidates.for_each(|rule| record.untried(rule));
     }
     let mut decision = match chosen {
-        Some((rule, route)) => by_rule(&address, rule, route, draw)?,
+        Some((rule, route)) => by_rule(&address, rule, route, draw, held)?,
         None => by_default(address)?,
     };
     act(table, request, draw, record, &mut decision);
@@ -195,6 +216,7 @@ fn by_rule<'a, B>(
     compiled: &'a Compiled<B>,
     route: &'a Route,
     draw: &mut impl Draw,
+    held: &mut Held<'_, B>,
 ) -> Result<Decision<'a, B>, Refused> {
     let target = match &route.uri {
         None => address.below_service(),
@@ -204,8 +226,9 @@ fn by_rule<'a, B>(
             prefix_rewrite,
         }) => address.below_prefix(prefix, prefix_rewrite.as_ref())?,
     };
-    let (at, attachment) = compiled.draw(draw);
-    let routed = route.backends.get(at).zip(attachment);
+    let held = compiled.held(held);
+    let at = held.unwrap_or_else(|| compiled.draw(draw));
+    let routed = route.backends.get(at).zip(compiled.attachment(at));
     Ok(Decision {
         destination: Cow::Borrowed(compiled.rule.destination().as_str()),
         target,
@@ -216,6 +239,7 @@ fn by_rule<'a, B>(
             at,
             backend,
             attachment,
+            held: held.is_some(),
         }),
         delay: None,
         abort: None,

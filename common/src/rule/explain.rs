@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::action::Action;
-use super::decide::{Decision, Draw, Record, Refused, Request, Weighed, run};
+use super::decide::{Decision, Draw, Held, Record, Refused, Request, Weighed, run};
 use super::holds::Miss;
 use super::route::Uri;
 use super::table::{Compiled, Reach, RuleTable};
@@ -24,6 +24,9 @@ pub struct Explanation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub rule: Option<RuleId>,
+    /// Whether the caller stays with the backend that it was given before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// The backends of that rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backends: Vec<Chance>,
@@ -49,7 +52,7 @@ pub struct Chance {
     pub tags: Tags,
     /// Its share of the requests that the rule decides.
     pub share: f64,
-    /// Whether this request fell to it.
+    /// Whether this request goes to it.
     pub drawn: bool,
 }
 
@@ -189,12 +192,26 @@ impl<B> RuleTable<B> {
         request: &Request<'_>,
         draw: &mut impl Draw,
     ) -> Result<Explanation, Refused> {
+        self.explain_for(request, draw, &mut |_, _| None)
+    }
+
+    /// Decides a request as [`decide_for`](Self::decide_for) does, and says why.
+    ///
+    /// # Errors
+    /// [`Refused`] when the request can go nowhere.
+    pub fn explain_for(
+        &self,
+        request: &Request<'_>,
+        draw: &mut impl Draw,
+        held: &mut Held<'_, B>,
+    ) -> Result<Explanation, Refused> {
         let mut heard = Listener::default();
-        let decision = run(self, request, draw, &mut heard)?;
+        let decision = run(self, request, draw, held, &mut heard)?;
         let mut routing = heard.routing;
         routing.extend(self.elsewhere(request, &decision, &routing));
         Ok(Explanation {
             rule: decision.routed.as_ref().map(|r| r.rule.id().clone()),
+            held: decision.routed.as_ref().is_some_and(|r| r.held),
             backends: self.chances(&decision),
             target: decision.target.into_owned(),
             timeout: decision.timeout.as_secs_f64(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::action::{Abort, Action, Delay, ReturnCode, Trace};
+use super::affinity::Affinity;
 use super::condition::{Caller, Condition, Header, Headers, Match};
 use super::node::{MAX_TAGS, Node, Object};
 use super::number::{Seconds, Share};
@@ -144,8 +145,15 @@ fn tags(object: &Object<'_>) -> Option<Tags> {
 }
 
 fn route(node: Node<'_>) -> Option<Route> {
-    let object = node.object(&["backends", "uri", "http_req_timeout", "http_req_retries"])?;
+    let object = node.object(&[
+        "backends",
+        "uri",
+        "http_req_timeout",
+        "http_req_retries",
+        "affinity",
+    ])?;
     Some(Route {
+        affinity: object.get("affinity").and_then(affinity),
         uri: object.get("uri").and_then(uri),
         http_req_timeout: object.get("http_req_timeout").and_then(above_zero),
         http_req_retries: object.get("http_req_retries").and_then(|n| n.count()),
@@ -211,6 +219,13 @@ fn resilience(node: Node<'_>) -> Option<Resilience> {
         consecutive_errors: count("consecutive_errors"),
         sleep_window: seconds("sleep_window"),
         detection_interval: seconds("detection_interval"),
+    })
+}
+
+fn affinity(node: Node<'_>) -> Option<Affinity> {
+    let object = node.object(&["cookie"])?;
+    Some(Affinity {
+        cookie: object.required("cookie")?.parse()?,
     })
 }
 

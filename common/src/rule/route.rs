@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::affinity::Affinity;
 use super::number::{Seconds, Share};
 use super::path::Path;
 use crate::model::{ServiceName, Tags};
@@ -26,6 +27,10 @@ pub struct Route {
     /// How many more attempts a failed request is given. Default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_req_retries: Option<u32>,
+    /// Keeps each caller on the backend that it was given first. Absent: every request is
+    /// drawn for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
 }
 
 impl Route {

@@ -20,7 +20,7 @@ use self::list::List;
 pub(super) use self::list::{Candidates, Reach};
 use self::paths::Paths;
 use super::Rule;
-use super::decide::{Draw, Request};
+use super::decide::{Draw, Held, Request};
 use super::route::Backend;
 use super::weights::Weights;
 use crate::model::{RuleId, ServiceName};
@@ -48,10 +48,22 @@ impl<B> Compiled<B> {
         }
     }
 
-    /// Draws a backend: its position, and what is attached to it.
-    pub(super) fn draw(&self, draw: &mut impl Draw) -> (usize, Option<&B>) {
-        let at = self.weights.as_ref().map_or(0, |w| w.draw(draw));
-        (at, self.attachments.get(at))
+    /// The backend that the caller was given before, if it may still have it.
+    pub(super) fn held(&self, held: &mut Held<'_, B>) -> Option<usize> {
+        let affinity = self.rule.route()?.affinity.as_ref()?;
+        let at = held(affinity, &self.attachments)?;
+        let weights = self.weights.as_ref()?;
+        weights.can_draw(at).then_some(at)
+    }
+
+    /// What is attached to the backend `at`.
+    pub(super) fn attachment(&self, at: usize) -> Option<&B> {
+        self.attachments.get(at)
+    }
+
+    /// Draws a backend.
+    pub(super) fn draw(&self, draw: &mut impl Draw) -> usize {
+        self.weights.as_ref().map_or(0, |w| w.draw(draw))
     }
 }
 

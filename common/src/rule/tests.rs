@@ -1,5 +1,6 @@
 //! Tests of the engine as a whole.
 
+mod affinity;
 mod differences;
 mod documents;
 mod paths;

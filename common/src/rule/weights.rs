@@ -77,6 +77,14 @@ impl Weights {
         self.bounds.partition_point(|bound| *bound <= n)
     }
 
+    /// Whether a draw can fall on the backend `at`.
+    pub(super) fn can_draw(&self, at: usize) -> bool {
+        let before = at.checked_sub(1).map_or(Some(&0), |i| self.bounds.get(i));
+        before
+            .zip(self.bounds.get(at))
+            .is_some_and(|(from, to)| from < to)
+    }
+
     /// How many outcomes a draw has.
     pub(super) fn outcomes(&self) -> u32 {
         self.bounds.last().copied().unwrap_or(0)

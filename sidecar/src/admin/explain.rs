@@ -1,6 +1,8 @@
 //! `/explain`: what the proxy would do with a request, by the proxy's own table, and why.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
 
 use a8_common::http::Reply;
 use a8_common::model::Identity;
@@ -12,7 +14,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::Sidecar;
-use crate::proxy::Routes;
+use crate::proxy::{AffinityKey, Routes, Upstream};
 
 /// The request that is asked about.
 #[derive(Debug)]
@@ -38,12 +40,12 @@ pub(super) async fn show(
     State(sidecar): State<Sidecar>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Answer>, Reply> {
-    let routes = sidecar.proxy()?.routes.load_full();
+    let proxy = sidecar.proxy()?;
     let question = Question::read(&sidecar.identity, query.as_deref().unwrap_or_default())?;
-    answer(&routes, &question).map(Json)
+    answer(&proxy.routes.load(), &proxy.affinity, &question).map(Json)
 }
 
-fn answer(routes: &Routes, question: &Question) -> Result<Answer, Reply> {
+fn answer(routes: &Routes, affinity: &AffinityKey, question: &Question) -> Result<Answer, Reply> {
     let request = Request {
         caller: &question.from,
         service: question.to.as_deref(),
@@ -52,7 +54,11 @@ fn answer(routes: &Routes, question: &Question) -> Result<Answer, Reply> {
     };
     let explanation = routes
         .table
-        .explain(&request, &mut fastrand::Rng::new())
+        .explain_for(
+            &request,
+            &mut fastrand::Rng::new(),
+            &mut |asked, backends| affinity.held(asked, backends, &question.headers),
+        )
         .map_err(|e| Reply::bad_request("refused", e.to_string()))?;
     let default = routes.services.get(explanation.destination.as_str());
     let drawn = explanation.backends.iter().find(|b| b.drawn);
@@ -70,7 +76,10 @@ fn answer(routes: &Routes, question: &Question) -> Result<Answer, Reply> {
     };
     let instances = backend.map(|backend| {
         let members = backend.members();
-        members.usable.iter().map(|u| u.label.to_string()).collect()
+        let ejected = backend.ejected(Instant::now());
+        let takes = |u: &&Arc<Upstream>| !ejected.iter().any(|(out, _)| out.key == u.key);
+        let takes = members.usable.iter().filter(takes);
+        takes.map(|u| u.label.to_string()).collect()
     });
     Ok(Answer {
         from: question.from.to_string(),

@@ -13,6 +13,7 @@ use crate::testkit::{Fabric, Origin, instance, raw, request};
 async fn admin(fabric: &Fabric) -> (SocketAddr, Sidecar, Tasks) {
     let proxy = Proxy {
         routes: fabric.routes.clone(),
+        affinity: fabric.affinity.clone(),
         status: fabric.status.clone(),
         instances: fabric.feeds.0.clone(),
         rules: fabric.feeds.1.clone(),

@@ -240,6 +240,14 @@ const PROXY: Group = Group {
         )
         .at("proxy_config.state_dir"),
         Setting::new(
+            "affinity_key",
+            Kind::Text,
+            "Secret that affinity cookies are made with, the same for all sidecars of a \
+             service; by default a random one",
+        )
+        .at("proxy_config.affinity_key")
+        .secret(),
+        Setting::new(
             "tcp_proxies",
             Kind::Section,
             "Ports that lead to TCP services",

@@ -149,6 +149,19 @@ fn what_has_no_effect_is_said_and_let_pass() {
 }
 
 #[test]
+fn the_key_of_affinity_is_a_secret_of_some_length() {
+    let proxy = |more: &[&str]| with_servers(&[&["--proxy"], more].concat());
+    assert!(proxy(&[]).unwrap().proxy.unwrap().affinity_key.is_none());
+    let config = proxy(&["--affinity_key=0123456789abcdef"]).unwrap();
+    assert_eq!(config.shown["proxy_config"]["affinity_key"], "***");
+    let key = config.proxy.unwrap().affinity_key.unwrap();
+    assert_eq!(key.expose(), "0123456789abcdef");
+    let refused = proxy(&["--affinity_key=0123456789abcde"]).unwrap_err();
+    assert!(refused.to_string().contains("at least 16"), "{refused}");
+    assert!(!refused.to_string().contains("abcde"), "{refused}");
+}
+
+#[test]
 fn the_access_log_goes_where_it_is_told() {
     let file = |path: &str| AccessLog::File(path.into());
     for (target, folder, want) in [

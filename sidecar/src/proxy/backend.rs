@@ -1,6 +1,6 @@
 //! What a decision leads to: some instances of a service, and how to spread over them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use a8_common::model::{RuleId, ServiceName, Tags};
@@ -8,6 +8,7 @@ use a8_common::rule::{Balance, Resilience};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 
+use super::affinity::{self, Token};
 use super::balance::Balancer;
 use super::budget::Budget;
 use super::limits::InFlightLimit;
@@ -60,6 +61,7 @@ pub struct Backend {
     resilience: ArcSwap<Resilience>,
     roster: Roster,
     balancer: Balancer,
+    token: OnceLock<Token>,
 }
 
 impl Backend {
@@ -89,6 +91,7 @@ impl Backend {
             resilience: ArcSwap::from_pointee(resilience),
             roster: Roster::new(now),
             balancer: Balancer::new(key.balance),
+            token: OnceLock::new(),
             key,
         }
     }
@@ -134,6 +137,11 @@ impl Backend {
         self.roster.available(&self.label, |members| {
             self.balancer.pick(members, tried).cloned()
         })
+    }
+
+    /// What stands in its affinity cookie; there is one `key` in a process.
+    pub(super) fn token(&self, key: &affinity::Key) -> &Token {
+        self.token.get_or_init(|| key.token(&self.key))
     }
 
     /// An instance has failed with a request.

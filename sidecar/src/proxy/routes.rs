@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use a8_common::model::ServiceName;
 use a8_common::rule::{Draw, Refused, Request, ReturnCode, RuleTable, Trace};
+use http::HeaderValue;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     pub(super) retries: u32,
     pub(super) delay: Option<Duration>,
     pub(super) abort: Option<ReturnCode>,
+    /// By which the caller is told to stay with the backend.
+    pub(super) cookie: Option<HeaderValue>,
 }
 
 /// Why there is no plan.
@@ -69,7 +72,7 @@ impl Routes {
             return Err(Unroutable::NotLoaded);
         }
         let service = self.addressed_by_host(shared, head)?;
-        let decision = self.table.decide(
+        let decision = self.table.decide_for(
             &Request {
                 caller: &shared.caller,
                 service: service.as_deref(),
@@ -77,6 +80,7 @@ impl Routes {
                 headers: &head.headers,
             },
             draw,
+            &mut |affinity, backends| shared.affinity.held(affinity, backends, &head.headers),
         )?;
         let backend = match &decision.routed {
             Some(routed) => routed.attachment,
@@ -85,6 +89,10 @@ impl Routes {
                 .get(&*decision.destination)
                 .ok_or_else(|| Unroutable::NoService(decision.destination.as_ref().into()))?,
         };
+        let cookie = decision.routed.as_ref().filter(|r| !r.held).and_then(|r| {
+            let affinity = r.rule.route()?.affinity.as_ref()?;
+            shared.affinity.cookie(affinity, r.attachment)
+        });
         for mark in &decision.traces {
             trace(mark);
         }
@@ -97,6 +105,7 @@ impl Routes {
             retries: decision.retries,
             delay: decision.delay.map(|delay| delay.what),
             abort: decision.abort.map(|abort| abort.what),
+            cookie,
         })
     }
 

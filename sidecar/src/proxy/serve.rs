@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::header::{EXPECT, HOST};
+use http::header::{EXPECT, HOST, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -72,7 +72,15 @@ impl Serve {
             caller
         });
         self.note_faults(&plan, &mut record);
-        match attempt::run(&self.worker, &plan, traffic, head, body, &mut record).await {
+        let outcome = attempt::run(&self.worker, &plan, traffic, head, body, &mut record).await;
+        let outcome = outcome.map(|mut answer| {
+            if let Some(cookie) = &plan.cookie {
+                let headers = answer.response.headers_mut();
+                headers.append(SET_COOKIE, cookie.clone());
+            }
+            answer
+        });
+        match outcome {
             Ok(answer) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 match caller {
                     Some(caller) => Ok(upgrade::switch(&self.worker, caller, answer, record)),

@@ -1,6 +1,7 @@
 //! The proxy over real sockets.
 
 mod addressing;
+mod affinity;
 mod draining;
 mod ejection;
 mod faults;

@@ -46,7 +46,14 @@ fn of_many_rules_a_request_tries_few() {
     ] {
         let mut tried = Tried::default();
         let request = call.request();
-        run(&table, &request, &mut Script::default(), &mut tried).unwrap();
+        run(
+            &table,
+            &request,
+            &mut Script::default(),
+            &mut |_, _| None,
+            &mut tried,
+        )
+        .unwrap();
         assert!(tried.0 <= most, "{} tried by {request:?}", tried.0);
     }
 }
