@@ -6,6 +6,7 @@
 //! | [`server`] | a registry or a controller under test, and calls of its API |
 //! | [`fabric`] | a whole fabric: both servers, services with their sidecars, a gateway |
 //! | [`ports`] | ports for processes that have to be told theirs |
+//! | [`jwt`] | tokens, good and bad |
 //! | [`watch`] | a reader of a watch stream |
 //! | [`wait`] | waiting for something that becomes true |
 //!
@@ -19,6 +20,7 @@
 )]
 
 pub mod fabric;
+pub mod jwt;
 pub mod ports;
 pub mod process;
 pub mod server;

@@ -42,10 +42,25 @@ impl Process {
     /// Starts the binary `name`. The environment holds nothing but `env`, so that what the
     /// tester's shell says cannot change a test.
     pub fn start(name: &str, args: &[String], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(binary(name))
-            .args(args)
+        let mut command = Command::new(binary(name));
+        command.args(args).env_clear().envs(env.iter().copied());
+        Self::spawn(name, command)
+    }
+
+    /// Starts the binary `name` so that a limit on the size of files, which would end it, is an
+    /// error of its writes instead, as a full disk is.
+    pub fn start_sheltered(name: &str, args: &[String]) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command
             .env_clear()
-            .envs(env.iter().copied())
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(binary(name))
+            .args(args);
+        Self::spawn(name, command)
+    }
+
+    fn spawn(name: &str, mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -30,9 +30,18 @@ impl Server {
         Self::start("a8controller", args).await
     }
 
+    /// Starts `binary` by [`Process::start_sheltered`] and waits until it is ready.
+    pub async fn sheltered(binary: &'static str, args: &[&str]) -> Self {
+        Self::start_by(Process::start_sheltered, binary, args).await
+    }
+
     async fn start(binary: &'static str, args: &[&str]) -> Self {
+        Self::start_by(plainly, binary, args).await
+    }
+
+    async fn start_by(start: Start, binary: &'static str, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
-        let (process, address) = launch(binary, &args, "0").await;
+        let (process, address) = launch(start, binary, &args, "0").await;
         let http = client();
         let server = Self {
             binary,
@@ -66,7 +75,7 @@ impl Server {
     /// Starts it again, after [`Process::kill`], on the same port.
     pub async fn resume(&mut self) {
         let port = self.url.rsplit(':').next().unwrap().to_owned();
-        self.process = launch(self.binary, &self.args, &port).await.0;
+        self.process = launch(plainly, self.binary, &self.args, &port).await.0;
         self.ready().await;
     }
 
@@ -106,10 +115,16 @@ impl Server {
     }
 }
 
-async fn launch(binary: &str, args: &[String], port: &str) -> (Process, String) {
+type Start = fn(&str, &[String]) -> Process;
+
+fn plainly(binary: &str, args: &[String]) -> Process {
+    Process::start(binary, args, &[])
+}
+
+async fn launch(start: Start, binary: &str, args: &[String], port: &str) -> (Process, String) {
     let mut all = vec![format!("--api_port={port}"), "--log_format=json".to_owned()];
     all.extend_from_slice(args);
-    let process = Process::start(binary, &all, &[]);
+    let process = start(binary, &all);
     let line = process.logged("listening").await;
     let address = line["address"]
         .as_str()
@@ -142,6 +157,11 @@ impl Call {
     /// With a JSON document.
     pub fn json(self, body: &Value) -> Self {
         Self(self.0.json(body))
+    }
+
+    /// With a body as it stands, said to be nothing.
+    pub fn body(self, body: impl Into<reqwest::Body>) -> Self {
+        Self(self.0.body(body))
     }
 
     /// With a body as it stands, said to be JSON.

@@ -1,15 +1,10 @@
 //! Who may see and change what: both servers, every mode, with every wrong token.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use a8_tests::server::{Reply, Server};
-use hmac::{Hmac, KeyInit, Mac};
+use a8_tests::jwt::{self, SECRET, base64, good, in_seconds, token, token_with};
+use a8_tests::server::{Call, Reply, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sha2::Sha256;
-
-const SECRET: &str = "a secret of the test";
 
 fn rule(id: &str) -> Value {
     json!({"rules": [{"id": id, "destination": "s", "route": {"backends": [{"tags": ["v1"]}]}}]})
@@ -17,46 +12,6 @@ fn rule(id: &str) -> Value {
 
 fn instance(address: &str) -> Value {
     json!({"service_name": "s", "endpoint": {"type": "http", "value": address}, "ttl": 60})
-}
-
-/// Base64 for URLs without padding: RFC 4648 section 5, as RFC 7515 wants it.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let digit = |bits: u32| char::from(DIGITS[(bits & 63) as usize]);
-    let three = |c: &[u8]| {
-        let bits = c.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - c.len()));
-        (0..=c.len())
-            .map(|i| digit(bits >> (18 - 6 * i)))
-            .collect::<String>()
-    };
-    bytes.chunks(3).map(three).collect()
-}
-
-fn token_with(header: &Value, claims: &Value, secret: &str) -> String {
-    let signed = format!(
-        "{}.{}",
-        base64(header.to_string().as_bytes()),
-        base64(claims.to_string().as_bytes())
-    );
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(signed.as_bytes());
-    format!("{signed}.{}", base64(&mac.finalize().into_bytes()))
-}
-
-fn token(claims: &Value) -> String {
-    token_with(&json!({"alg": "HS256", "typ": "JWT"}), claims, SECRET)
-}
-
-fn in_seconds(seconds: i64) -> i64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    i64::try_from(now).unwrap() + seconds
-}
-
-fn good(namespace: &str) -> String {
-    token(&json!({"namespace": namespace, "exp": in_seconds(600)}))
 }
 
 async fn get_as(server: &Server, path: &str, token: &str) -> Reply {
@@ -91,12 +46,18 @@ async fn a_namespace_sees_only_its_own_rules() {
         .send()
         .await
         .refused(404, "r");
-    controller
-        .call(Method::DELETE, "/v1/rules")
-        .token("blue")
-        .send()
-        .await
-        .expect(200);
+    for path in ["/v1/rules/routes", "/v1/rules/routes/s"] {
+        let seen = get_as(&controller, path, "blue").await.expect(200);
+        assert!(!seen.text.contains("\"r\""), "{path}: {}", seen.text);
+    }
+    for path in ["/v1/rules", "/v1/rules/routes/s", "/v1/rules?destination=s"] {
+        let delete = controller.call(Method::DELETE, path).token("blue");
+        delete.send().await.expect(200);
+    }
+    let by_id = controller
+        .call(Method::DELETE, "/v1/rules?id=r")
+        .token("blue");
+    by_id.send().await.refused(404, "r");
     assert_eq!(
         get_as(&controller, "/v1/rules", "red").await.json()["rules"][0]["id"],
         "r"
@@ -149,15 +110,27 @@ async fn a_namespace_sees_only_its_own_instances() {
         .send()
         .await
         .refused(410, &id);
-    get_as(&registry, &own, "red").await.expect(200);
+    // The same endpoint, registered by another, is another's instance under the same id.
+    let again = registry
+        .call(Method::POST, "/api/v1/instances")
+        .token("blue")
+        .json(&json!({"service_name": "s", "endpoint": {"type": "http", "value": "h:1"}, "tags": ["blue"]}));
+    again.send().await.expect(201);
+    registry
+        .call(Method::DELETE, &own)
+        .token("blue")
+        .send()
+        .await
+        .expect(200);
+    let kept = get_as(&registry, &own, "red").await.expect(200);
+    assert!(!kept.text.contains("blue"), "{}", kept.text);
     registry.get("/api/v1/instances").await.refused(401, "");
 }
 
 #[tokio::test]
 async fn wrong_tokens_are_refused() {
-    let jwt = ["--auth_mode=jwt", "--jwt_secret=a secret of the test"];
-    let registry = Server::registry(&jwt).await;
-    let controller = Server::controller(&jwt).await;
+    let registry = Server::registry(&jwt::FLAGS).await;
+    let controller = Server::controller(&jwt::FLAGS).await;
     let claims = json!({"namespace": "red", "exp": in_seconds(600)});
     let header = |alg: &str| json!({"alg": alg, "typ": "JWT"});
     let unsigned = format!(
@@ -244,8 +217,7 @@ async fn wrong_tokens_are_refused() {
 
 #[tokio::test]
 async fn only_admin_may_act_for_another() {
-    let controller =
-        Server::controller(&["--auth_mode=jwt", "--jwt_secret=a secret of the test"]).await;
+    let controller = Server::controller(&jwt::FLAGS).await;
     let post = |token: String, acting: &'static str| {
         let call = controller
             .call(Method::POST, "/v1/rules")
@@ -264,11 +236,13 @@ async fn only_admin_may_act_for_another() {
             .json()["rules"],
         json!([])
     );
-    let refused = post(good("blue"), "red").await;
-    assert!(
-        refused.status == 401 || refused.status == 403,
-        "{refused:?}"
-    );
+    post(good("blue"), "red").await.refused(403, "admin");
+    post(good("red"), "red").await.refused(403, "admin");
+    post(good("admin"), "").await.refused(400, "a8-namespace");
+    post(good("admin"), "a/b")
+        .await
+        .refused(400, "a8-namespace");
+    post("nonsense".to_owned(), "red").await.refused(401, "");
     assert_eq!(
         get_as(&controller, "/v1/rules", &good("blue")).await.json()["rules"],
         json!([])
@@ -276,12 +250,53 @@ async fn only_admin_may_act_for_another() {
 }
 
 #[tokio::test]
+async fn admin_sees_and_watches_the_namespace_that_it_names_and_only_one() {
+    let registry = Server::registry(&jwt::FLAGS).await;
+    let post = registry
+        .call(Method::POST, "/api/v1/instances")
+        .token(&good("red"))
+        .json(&instance("h:1"));
+    post.send().await.expect(201);
+    let services = |names: &[&str]| {
+        let call = registry
+            .call(Method::GET, "/api/v1/services")
+            .token(&good("admin"));
+        let header = |call: Call, name: &&str| call.header("A8-Namespace", name);
+        names.iter().fold(call, header).send()
+    };
+    assert_eq!(services(&["red"]).await.json()["services"], json!(["s"]));
+    assert_eq!(services(&[]).await.json()["services"], json!([]));
+    services(&["red", "blue"])
+        .await
+        .refused(400, "a8-namespace");
+    // In other modes there is no admin.
+    let trusted = Server::registry(&["--auth_mode=trusted"]).await;
+    let by_name = trusted
+        .call(Method::GET, "/api/v1/services")
+        .token("admin")
+        .header("A8-Namespace", "red");
+    by_name.send().await.refused(403, "admin");
+}
+
+#[tokio::test]
+async fn a_watch_ends_when_the_token_that_opened_it_expires() {
+    let registry = Server::registry(&jwt::FLAGS).await;
+    let controller = Server::controller(&jwt::FLAGS).await;
+    let ends = async |server: &Server, path: &str| {
+        let soon = token(&json!({"namespace": "red", "exp": in_seconds(1)}));
+        let mut watch = server.watch_as(path, &soon).await;
+        while watch.next().await.is_some() {}
+        get_as(server, path, &soon).await.refused(401, "");
+    };
+    tokio::join!(
+        ends(&registry, "/api/v1/instances?watch=true"),
+        ends(&controller, "/v1/rules?watch=true")
+    );
+}
+
+#[tokio::test]
 async fn of_several_modes_the_first_that_accepts_decides() {
-    let registry = Server::registry(&[
-        "--auth_mode=jwt,trusted",
-        "--jwt_secret=a secret of the test",
-    ])
-    .await;
+    let registry = Server::registry(&["--auth_mode=jwt,trusted", jwt::FLAGS[1]]).await;
     let post = registry
         .call(Method::POST, "/api/v1/instances")
         .token(&good("red"))
@@ -292,17 +307,60 @@ async fn of_several_modes_the_first_that_accepts_decides() {
         .expect(200)
         .json();
     assert_eq!(by_name["services"], json!(["s"]));
+    // A JWT that is past its time is no name.
+    let late = token(&json!({"namespace": "red", "exp": in_seconds(-600)}));
+    get_as(&registry, "/api/v1/services", &late)
+        .await
+        .refused(401, "expired");
 }
 
 #[tokio::test]
 async fn https_is_required_and_believed_only_from_a_known_proxy() {
-    let path = "/api/v1/instances";
-    let registry = Server::registry(&["--require_https"]).await;
-    registry.get(path).await.refused(403, "");
-    let claimed = registry
-        .call(Method::GET, path)
-        .header("x-forwarded-proto", "https");
-    claimed.send().await.refused(403, "");
+    let strict = ["--require_https"];
+    let behind = ["--require_https", "--trusted_proxies=127.0.0.1"];
+    for (strict, behind, path) in [
+        (
+            Server::registry(&strict).await,
+            Server::registry(&behind).await,
+            "/api/v1/instances",
+        ),
+        (
+            Server::controller(&strict).await,
+            Server::controller(&behind).await,
+            "/v1/rules",
+        ),
+    ] {
+        let said = |server: &Server, scheme: &str| {
+            let call = server.call(Method::GET, path);
+            call.header("x-forwarded-proto", scheme).send()
+        };
+        strict.get(path).await.refused(403, "HTTPS");
+        said(&strict, "https").await.refused(403, "HTTPS");
+        behind.get(path).await.refused(403, "HTTPS");
+        said(&behind, "http").await.refused(403, "HTTPS");
+        said(&behind, "https").await.expect(200);
+        for open in ["/health", "/ready", "/metrics"] {
+            strict.get(open).await.expect(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn links_have_the_scheme_that_the_caller_used() {
+    let registry = Server::registry(&["--trusted_proxies=10.0.0.0/8,127.0.0.0/8"]).await;
+    let post = registry
+        .call(Method::POST, "/api/v1/instances")
+        .header("x-forwarded-proto", "https")
+        .json(&instance("h:1"));
+    let reply = post.send().await.expect(201);
+    let own = reply.header("location").to_owned();
+    let secure = registry.url.replace("http:", "https:");
+    assert!(own.starts_with(&secure), "{own}");
+    assert_eq!(reply.json()["links"]["self"], own);
+    assert_eq!(
+        reply.json()["links"]["heartbeat"],
+        format!("{own}/heartbeat")
+    );
 }
 
 #[tokio::test]

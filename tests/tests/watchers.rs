@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use a8_tests::server::Server;
 use a8_tests::watch::Watch;
 use futures_util::future::join_all;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -85,4 +86,28 @@ async fn all_watchers_see_the_same_and_those_who_do_not_read_cost_little() {
     // A queue for each who does not read would be 3 MiB, for all of them 300.
     let grown = resident(controller.process.id()).saturating_sub(before);
     assert!(grown < 100, "{grown} MiB more");
+}
+
+/// Nobody may keep a server from ending: not who listens, and not who does not.
+#[tokio::test]
+async fn open_watches_do_not_hold_up_the_end() {
+    let mut controller = Server::controller(&["--drain_timeout=1h"]).await;
+    // More than the system's buffers of one connection take.
+    for batch in 0..20 {
+        let rules: Vec<Value> = (0..40)
+            .map(|n| {
+                let mut rule = rule(n);
+                rule["id"] = json!(format!("{batch}-{n}"));
+                rule
+            })
+            .collect();
+        let body = json!({ "rules": rules });
+        controller.post("/v1/rules", &body).await.expect(201);
+    }
+    let _stalled = stall(&controller).await;
+    let mut watch = controller.watch("/v1/rules?watch=true").await;
+    watch.event().await;
+    controller.process.signal(Signal::TERM);
+    while watch.next().await.is_some() {}
+    assert!(controller.process.exit().await.success());
 }

@@ -66,9 +66,9 @@ impl Jwt {
     }
 }
 
-/// When a token is refused from; `None` beyond all times.
+/// When a token is refused from, which is judged by whole seconds; `None` beyond all times.
 fn end(exp: f64) -> Option<SystemTime> {
-    let since = Duration::try_from_secs_f64(exp + LEEWAY as f64).ok()?;
+    let since = Duration::try_from_secs_f64(exp + LEEWAY as f64 + 1.0).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(since)
 }
 

@@ -1,8 +1,10 @@
 //! Entity tags of plain lists: `"<epoch>-<revision>"`.
 
-use http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::model::{Epoch, Revision};
+use crate::view::{Item, Snapshot};
 
 /// The tag of the state at `revision` of `epoch`. `None` when the epoch's name does not fit
 /// into a header.
@@ -10,8 +12,29 @@ pub fn make(epoch: &Epoch, revision: Revision) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("\"{epoch}-{revision}\"")).ok()
 }
 
+/// The reply to a plain GET of `now`: 304 when `headers` say that the caller has it, otherwise
+/// what `make` makes. Either carries the tag of `now`.
+///
+/// # Errors
+/// Those of `make`.
+pub fn answer<T: Item, E>(
+    now: &Snapshot<T>,
+    headers: &HeaderMap,
+    make: impl FnOnce() -> Result<Response, E>,
+) -> Result<Response, E> {
+    let tag = now.epoch.as_ref().and_then(|e| self::make(e, now.revision));
+    let mut reply = match &tag {
+        Some(tag) if is_known(tag, headers) => StatusCode::NOT_MODIFIED.into_response(),
+        _ => make()?,
+    };
+    if let Some(tag) = tag {
+        reply.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(reply)
+}
+
 /// Whether the caller already has what `tag` names (`If-None-Match`).
-pub fn is_known(tag: &HeaderValue, headers: &HeaderMap) -> bool {
+fn is_known(tag: &HeaderValue, headers: &HeaderMap) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)
         .iter()

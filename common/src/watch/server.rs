@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use tokio::time::{Instant, sleep_until};
 
 use super::codec::Event;
@@ -119,20 +119,14 @@ impl<T: Wire> Outlet<T> {
     /// [`NotLoaded`] before the view has been loaded.
     pub fn list(&self, headers: &HeaderMap) -> Result<Response, NotLoaded> {
         let now = self.view.snapshot();
-        let epoch = now.epoch.as_ref().ok_or(NotLoaded)?;
-        let tag = etag::make(epoch, now.revision);
-        let mut reply = match &tag {
-            Some(tag) if etag::is_known(tag, headers) => StatusCode::NOT_MODIFIED.into_response(),
-            _ => {
-                let json = HeaderValue::from_static("application/json");
-                let list = self.lines.list(&now);
-                ([(header::CONTENT_TYPE, json)], Body::from(list)).into_response()
-            }
-        };
-        if let Some(tag) = tag {
-            reply.headers_mut().insert(header::ETAG, tag);
+        if !now.is_loaded() {
+            return Err(NotLoaded);
         }
-        Ok(reply)
+        etag::answer(&now, headers, || {
+            let json = HeaderValue::from_static("application/json");
+            let list = self.lines.list(&now);
+            Ok(([(header::CONTENT_TYPE, json)], Body::from(list)).into_response())
+        })
     }
 
     fn watcher(&self, from: Option<&Place>, end: End) -> Result<Watcher<T>, NotLoaded> {

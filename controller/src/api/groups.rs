@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use a8_common::http::{IfMatch, Reply};
 use a8_common::rule::Rule;
+use a8_common::watch::etag;
 use axum::Json;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -131,25 +131,22 @@ async fn remove_to(
 fn grouped(call: &Call, kind: Kind) -> Result<Response, Reply> {
     let mut selection = call.query(query::FILTERS)?.selection;
     selection.kind = Some(kind);
-    let shelf = &call.shelf;
-    let now = shelf.snapshot();
+    let now = call.shelf.snapshot();
     let unknown = selection.unknown(|id| now.items.contains_key(id));
     if !unknown.is_empty() {
         return Err(reply::unknown(&unknown));
     }
-    if reply::is_known(shelf, now.revision, &call.headers) {
-        return Ok(reply::tagged(shelf, now.revision, StatusCode::NOT_MODIFIED));
-    }
-    let mut services: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
-    for rule in now.items.values().filter(|rule| selection.takes(rule)) {
-        services
-            .entry(rule.destination().as_str())
-            .or_default()
-            .push(rule);
-    }
-    for rules in services.values_mut() {
-        rules.sort_unstable_by(|a, b| a.order(b));
-    }
-    let body = Json(RulesByService { services }).into_response();
-    Ok(reply::tagged(shelf, now.revision, body))
+    etag::answer(&now, &call.headers, || {
+        let mut services: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
+        for rule in now.items.values().filter(|rule| selection.takes(rule)) {
+            services
+                .entry(rule.destination().as_str())
+                .or_default()
+                .push(rule);
+        }
+        for rules in services.values_mut() {
+            rules.sort_unstable_by(|a, b| a.order(b));
+        }
+        Ok(Json(RulesByService { services }).into_response())
+    })
 }

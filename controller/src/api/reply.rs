@@ -8,7 +8,7 @@ use a8_common::rule::{Fault, Faults};
 use a8_common::watch::etag;
 use a8_common::watch::server;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -104,11 +104,4 @@ pub(super) fn tagged(shelf: &Shelf, revision: Revision, reply: impl IntoResponse
         reply.headers_mut().insert(header::ETAG, tag);
     }
     reply
-}
-
-/// Whether the caller has the state at `revision` already.
-pub(super) fn is_known(shelf: &Shelf, revision: Revision, headers: &HeaderMap) -> bool {
-    let epoch = shelf.snapshot().epoch.clone();
-    let tag = epoch.and_then(|epoch| etag::make(&epoch, revision));
-    tag.is_some_and(|tag| etag::is_known(&tag, headers))
 }

@@ -80,24 +80,11 @@ pub(super) async fn list(
         return watched.map_err(reply::view_not_loaded);
     }
     let now = room.view().snapshot();
-    let tag = now
-        .epoch
-        .as_ref()
-        .and_then(|epoch| etag::make(epoch, now.revision));
-    let mut response = if tag
-        .as_ref()
-        .is_some_and(|tag| etag::is_known(tag, &headers))
-    {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
+    etag::answer(&now, &headers, || {
         let body = cache.body(query.selection, &room, &now);
         let body = body.map_err(|e| Reply::internal().log(&e))?;
-        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-    };
-    if let Some(tag) = tag {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    Ok(response)
+        Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    })
 }
 
 #[derive(IntoParams)]
@@ -154,7 +141,8 @@ struct ListedInstance {
     get, path = "/api/v1/instances/{id}", tag = "instances",
     params(("id" = String, Path)),
     responses(
-        (status = 200, body = Instance),
+        (status = 200, body = Instance, headers(("ETag" = String))),
+        (status = 304, description = "If-None-Match names the current state"),
         (status = 404, body = ErrorBody, description = "It is not there"), Failures
     )
 )]
@@ -162,6 +150,7 @@ pub(super) async fn show(
     Caller(namespace): Caller,
     Extension(catalog): Extension<Arc<Catalog>>,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Reply> {
     let room = catalog.room(&namespace).map_err(reply::not_loaded)?;
     let now = room.view().snapshot();
@@ -172,7 +161,9 @@ pub(super) async fn show(
             format!("instance {id} is not registered"),
         )
     })?;
-    Ok(Json(Entry::of(&room, instance)).into_response())
+    etag::answer(&now, &headers, || {
+        Ok(Json(Entry::of(&room, instance)).into_response())
+    })
 }
 
 /// Take an instance away

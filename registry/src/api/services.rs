@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use a8_common::http::{Caller, Reply};
 use a8_common::model::{Instance, ServiceName};
+use a8_common::watch::etag;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -33,20 +35,23 @@ pub(super) struct Service {
 /// List the names of all services that have an instance
 #[utoipa::path(
     get, path = "/api/v1/services", tag = "services",
-    responses((status = 200, body = Services), Failures)
+    responses(
+        (status = 200, body = Services, headers(("ETag" = String))),
+        (status = 304, description = "If-None-Match names the current state"), Failures
+    )
 )]
 pub(super) async fn list(
     Caller(namespace): Caller,
     Extension(catalog): Extension<Arc<Catalog>>,
-) -> Result<Json<Services>, Reply> {
+    headers: HeaderMap,
+) -> Result<Response, Reply> {
     let room = catalog.room(&namespace).map_err(reply::not_loaded)?;
     let now = room.view().snapshot();
-    let services = now
-        .items
-        .values()
-        .map(|instance| instance.service_name.clone())
-        .collect();
-    Ok(Json(Services { services }))
+    etag::answer(&now, &headers, || {
+        let all = now.items.values();
+        let services = all.map(|i| i.service_name.clone()).collect();
+        Ok(Json(Services { services }).into_response())
+    })
 }
 
 /// Show the instances of one service, whatever their status
@@ -54,7 +59,8 @@ pub(super) async fn list(
     get, path = "/api/v1/services/{name}", tag = "services",
     params(("name" = String, Path)),
     responses(
-        (status = 200, body = Service),
+        (status = 200, body = Service, headers(("ETag" = String))),
+        (status = 304, description = "If-None-Match names the current state"),
         (status = 404, body = ErrorBody, description = "It has no instance"), Failures
     )
 )]
@@ -62,6 +68,7 @@ pub(super) async fn show(
     Caller(namespace): Caller,
     Extension(catalog): Extension<Arc<Catalog>>,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Reply> {
     let unknown = || {
         Reply::not_found(
@@ -72,7 +79,8 @@ pub(super) async fn show(
     let service_name = ServiceName::new(&name).map_err(|_| unknown())?;
     let room = catalog.room(&namespace).map_err(reply::not_loaded)?;
     let selection = Selection::of_service(service_name.clone());
-    let instances = selection.entries(&room, &room.view().snapshot());
+    let now = room.view().snapshot();
+    let instances = selection.entries(&room, &now);
     if instances.is_empty() {
         return Err(unknown());
     }
@@ -81,9 +89,11 @@ pub(super) async fn show(
         service_name: ServiceName,
         instances: Vec<Entry<'a>>,
     }
-    Ok(Json(Shown {
-        service_name,
-        instances,
+    etag::answer(&now, &headers, || {
+        let shown = Shown {
+            service_name,
+            instances,
+        };
+        Ok(Json(shown).into_response())
     })
-    .into_response())
 }

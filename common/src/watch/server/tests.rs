@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use http::StatusCode;
 use http_body_util::BodyExt;
 
 use super::*;
