@@ -46,6 +46,7 @@ pub use health::{Condition, Health, Pending};
 pub use https::{BaseUrl, Https};
 pub use metrics::Metrics;
 pub use observe::RequestId;
+pub use openapi::{Known, Watching};
 pub use precondition::IfMatch;
 pub use reply::{Reply, Shape};
 pub use serve::{ListenError, Peer, listen, serve};

@@ -1,7 +1,7 @@
 //! What the API documents of all servers have in common.
 
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::{IntoParams, Modify, OpenApi};
 
 use super::health::Report;
 
@@ -22,6 +22,32 @@ impl Modify for BearerToken {
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
     }
+}
+
+/// The parameters of a list that can be watched.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes parameters")]
+pub struct Watching {
+    /// Stream changes instead of a list
+    #[param(required = false)]
+    watch: bool,
+    /// Watch: the life of the data that was seen
+    #[param(required = false)]
+    epoch: String,
+    /// Watch: the revision that was seen last
+    #[param(required = false, minimum = 0, format = "uint64")]
+    revision: u64,
+}
+
+/// The header of a plain GET that was made before.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "describes parameters")]
+pub struct Known {
+    /// The `ETag` of what the caller has: answered by 304 while it is current
+    #[param(required = false, rename = "If-None-Match")]
+    tag: String,
 }
 
 // The functions below only carry the descriptions: the handlers stand beside this file, and

@@ -68,34 +68,10 @@ pub(super) struct Filters {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "describes parameters")]
-pub(super) struct Watching {
-    /// Go on with every change
-    #[param(required = false)]
-    watch: bool,
-    /// Watch: the life of the data that was seen
-    #[param(required = false)]
-    epoch: String,
-    /// Watch: the revision that was seen last
-    #[param(required = false, minimum = 0, format = "uint64")]
-    revision: u64,
-}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "describes parameters")]
 pub(super) struct Trial {
     /// Only check; the answer is what would be stored or deleted
     #[param(required = false)]
     dry_run: bool,
-}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "describes parameters")]
-pub(super) struct Known {
-    /// The `ETag` of what the caller has: answered by 304 while it is current
-    #[param(required = false, rename = "If-None-Match")]
-    tag: String,
 }
 
 #[derive(IntoParams)]

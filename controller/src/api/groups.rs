@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use a8_common::http::{IfMatch, Reply};
+use a8_common::http::{IfMatch, Known, Reply};
 use a8_common::rule::Rule;
 use a8_common::watch::etag;
 use axum::Json;
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::call::{Call, Condition, Failures, Filters, Known, Trial};
+use super::call::{Call, Condition, Failures, Filters, Trial};
 use super::query;
 use super::reply::{self, ErrorBody};
 use super::rules::{RuleList, listed, removed};

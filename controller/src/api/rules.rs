@@ -1,6 +1,6 @@
 //! `/v1/rules`: the rules of a namespace, as one collection.
 
-use a8_common::http::{IfMatch, JsonBody, Reply};
+use a8_common::http::{IfMatch, JsonBody, Known, Reply, Watching};
 use a8_common::model::{Revision, RuleId};
 use a8_common::rule::{self, Ids, Rule};
 use axum::Json;
@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::call::{BodyFailures, Call, Condition, Failures, Filters, Known, Trial, Watching};
+use super::call::{BodyFailures, Call, Condition, Failures, Filters, Trial};
 use super::query::{self, Query};
 use super::reply::{self, ErrorBody};
 use crate::rulebook::{Mode, Selection, Shelf};

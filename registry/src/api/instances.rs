@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use a8_common::http::{BaseUrl, Caller, JsonBody, Reply, Watcher};
+use a8_common::http::{BaseUrl, Caller, JsonBody, Known, Reply, Watcher, Watching};
 use a8_common::model::{Endpoint, Instance, InstanceId};
 use a8_common::watch::etag;
 use a8_common::watch::server::Outlet;
@@ -54,7 +54,7 @@ pub(super) async fn register(
 /// UPSERT or REMOVE line for each transaction and a BOOKMARK line at least every 10 seconds.
 #[utoipa::path(
     get, path = "/api/v1/instances", tag = "instances",
-    params(Parameters),
+    params(Parameters, Watching, Known),
     responses(
         (status = 200, content((Instances = "application/json"), (String = "application/x-ndjson")), headers(("ETag" = String))),
         (status = 304, description = "If-None-Match names the current state"),
@@ -104,15 +104,6 @@ struct Parameters {
     /// Members to show, comma separated; id and endpoint always come
     #[param(required = false)]
     fields: String,
-    /// Stream changes instead
-    #[param(required = false)]
-    watch: bool,
-    /// With watch: the epoch last told
-    #[param(required = false)]
-    epoch: String,
-    /// With watch: the revision last told
-    #[param(required = false, minimum = 0, format = "uint64")]
-    revision: u64,
 }
 
 /// The instances of a namespace
@@ -139,7 +130,7 @@ struct ListedInstance {
 /// Show one instance
 #[utoipa::path(
     get, path = "/api/v1/instances/{id}", tag = "instances",
-    params(("id" = String, Path)),
+    params(("id" = String, Path), Known),
     responses(
         (status = 200, body = Instance, headers(("ETag" = String))),
         (status = 304, description = "If-None-Match names the current state"),

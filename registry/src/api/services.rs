@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use a8_common::http::{Caller, Reply};
+use a8_common::http::{Caller, Known, Reply};
 use a8_common::model::{Instance, ServiceName};
 use a8_common::watch::etag;
 use axum::extract::Path;
@@ -34,7 +34,7 @@ pub(super) struct Service {
 
 /// List the names of all services that have an instance
 #[utoipa::path(
-    get, path = "/api/v1/services", tag = "services",
+    get, path = "/api/v1/services", tag = "services", params(Known),
     responses(
         (status = 200, body = Services, headers(("ETag" = String))),
         (status = 304, description = "If-None-Match names the current state"), Failures
@@ -57,7 +57,7 @@ pub(super) async fn list(
 /// Show the instances of one service, whatever their status
 #[utoipa::path(
     get, path = "/api/v1/services/{name}", tag = "services",
-    params(("name" = String, Path)),
+    params(("name" = String, Path), Known),
     responses(
         (status = 200, body = Service, headers(("ETag" = String))),
         (status = 304, description = "If-None-Match names the current state"),
