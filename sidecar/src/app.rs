@@ -178,6 +178,7 @@ fn start_proxy(
     let proxy = proxy::start(
         proxy::Config {
             listen: settings.listen,
+            tcp: settings.tcp.clone(),
             workers: settings.workers,
             access_log: settings.access_log.clone(),
             caller: identity.clone(),
@@ -192,6 +193,9 @@ fn start_proxy(
     )?;
     let address = proxy.address();
     info!(listener = "proxy", %address, workers = settings.workers, "listening");
+    for (tcp, address) in settings.tcp.iter().zip(proxy.tcp_addresses()) {
+        info!(listener = "tcp", %address, service = %tcp.service, "listening");
+    }
 
     let instances = source::start("instances", instances, tasks);
     let rules = source::start("rules", rules, tasks);

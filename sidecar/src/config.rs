@@ -5,6 +5,7 @@
 
 mod absent;
 mod table;
+mod tcp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use a8_common::{peer, telemetry};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::proxy::{AccessLog, Listen, Own};
+use crate::proxy::{AccessLog, Listen, Own, TcpProxy};
 
 pub use table::COMPONENT;
 
@@ -64,6 +65,8 @@ pub struct Register {
 pub struct Proxy {
     /// Where the application finds it.
     pub listen: Listen,
+    /// Ports that lead to services whatever is spoken over them.
+    pub tcp: Vec<TcpProxy>,
     /// How many threads serve.
     pub workers: usize,
     /// Where requests are logged.
@@ -246,6 +249,7 @@ fn read_proxy(settings: &Settings, registry: Option<peer::Config>) -> Option<Pro
     };
     Some(Proxy {
         listen,
+        tcp: tcp::read(settings, listen),
         workers: settings
             .count("worker_threads")
             .filter(|n| *n > 0)

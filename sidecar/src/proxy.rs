@@ -7,7 +7,7 @@
 //!
 //! The way of a request: [`listener`] → [`converse`] (which protocol) → [`serve`] →
 //! [`routes`] (decide) → [`attempt`] (balance, faults, time limit, retries) → [`pool`] or
-//! [`connect`] → [`body`] back.
+//! [`connect`] → [`body`] back. Byte streams go their own, shorter way: [`tcp`].
 
 mod access_log;
 mod addresses;
@@ -20,6 +20,7 @@ mod budget;
 mod connect;
 mod connections;
 mod converse;
+mod doors;
 mod exchange;
 mod framing;
 mod grpc;
@@ -35,6 +36,7 @@ mod reply;
 mod roster;
 mod routes;
 mod serve;
+mod tcp;
 mod tls;
 mod translate;
 mod transport;
@@ -61,11 +63,13 @@ pub use addresses::{Addresses, Known};
 pub use affinity::Key as AffinityKey;
 pub use backend::{Backend, Key, Members};
 pub use listener::Listen;
-pub use metrics::{Export, Gauge, Metrics};
+pub use metrics::{CodeClass, Export, Gauge, Metrics};
 pub use routes::Routes;
+pub use tcp::TcpProxy;
 pub use tls::{Own, TlsError};
 pub use upstream::{Target, Unusable, Upstream};
 
+use doors::Doors;
 use worker::Worker;
 
 /// How long the log may take for its last lines.
@@ -76,6 +80,8 @@ const LOG_GRACE: Duration = Duration::from_secs(2);
 pub struct Config {
     /// Where it listens.
     pub listen: Listen,
+    /// Ports that lead to services whatever is spoken over them.
+    pub tcp: Vec<TcpProxy>,
     /// How many threads serve.
     pub workers: usize,
     /// Where the access log goes.
@@ -122,6 +128,7 @@ struct Ending {
 /// A running proxy. Dropping it ends it at once.
 pub struct Proxy {
     address: SocketAddr,
+    tcp_addresses: Vec<SocketAddr>,
     ending: Ending,
     workers: Vec<oneshot::Receiver<()>>,
     log: Option<access_log::Writer>,
@@ -142,6 +149,17 @@ pub enum StartError {
     /// A certificate or a key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The port of a TCP proxy cannot be had.
+    #[error("cannot listen on {:?} for proxy_config.tcp_proxies[{at}] ({})", proxy.listen, proxy.service)]
+    BindTcp {
+        /// What was asked for.
+        proxy: TcpProxy,
+        /// Its place in the configuration.
+        at: usize,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// The access log cannot be opened.
     #[error("cannot open the access log")]
     AccessLog(#[source] io::Error),
@@ -161,16 +179,7 @@ pub fn start(
 ) -> Result<Proxy, StartError> {
     let tls_server = config.tls.as_ref().map(tls::server).transpose()?;
     let tls_client = tls::Client::new(config.ca_cert_file.as_deref())?;
-    let listeners =
-        listener::bind(config.listen, config.workers).map_err(|source| StartError::Bind {
-            listen: config.listen,
-            source,
-        })?;
-    let address = listeners
-        .first()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
-        .and_then(std::net::TcpListener::local_addr)
-        .map_err(StartError::Worker)?;
+    let bound = doors::bind(&config, &metrics)?;
     let (log, writer) = access_log::open(&config.access_log, &metrics)
         .map_err(StartError::AccessLog)?
         .unzip();
@@ -186,18 +195,19 @@ pub fn start(
         affinity: config.affinity,
     });
     let mut proxy = Proxy {
-        address,
+        address: bound.http,
+        tcp_addresses: bound.tcp,
         ending: Ending::default(),
         workers: Vec::new(),
         log: writer,
     };
-    for (at, listener) in listeners.into_iter().enumerate() {
+    for (at, doors) in bound.doors.into_iter().enumerate() {
         let (ended, end) = oneshot::channel();
         let (shared, log, ending) = (shared.clone(), log.clone(), proxy.ending.clone());
         std::thread::Builder::new()
             .name(format!("proxy-{at}"))
             .spawn(move || {
-                if let Err(e) = work(shared, log, listener, ending) {
+                if let Err(e) = work(shared, log, doors, ending) {
                     error!(error = %e, "a worker ended");
                 }
                 // Nobody waits when the proxy was dropped.
@@ -213,17 +223,13 @@ pub fn start(
 fn work(
     shared: Arc<Shared>,
     log: Option<access_log::Log>,
-    listener: std::net::TcpListener,
+    doors: Doors,
     ending: Ending,
 ) -> io::Result<()> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    runtime.block_on(async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        Worker::new(shared, log).run(listener, ending).await;
-        Ok(())
-    })
+    runtime.block_on(async move { Worker::new(shared, log).run(doors, ending).await })
 }
 
 impl Proxy {
@@ -232,7 +238,12 @@ impl Proxy {
         self.address
     }
 
-    /// Stops accepting, lets the requests in flight end, at most for `grace`, and ends.
+    /// Where the TCP proxies listen, in the order of the configuration.
+    pub fn tcp_addresses(&self) -> &[SocketAddr] {
+        &self.tcp_addresses
+    }
+
+    /// Stops accepting, lets requests in flight and byte streams end, at most for `grace`, and ends.
     pub async fn drain(mut self, grace: Duration) {
         self.ending.close.fire();
         let workers = std::mem::take(&mut self.workers);

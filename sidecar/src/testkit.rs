@@ -16,7 +16,7 @@ use a8_common::view::{self, Publisher};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::proxy::{self, AccessLog, AffinityKey, Listen, Metrics, Proxy, Routes};
+use crate::proxy::{self, AccessLog, AffinityKey, Listen, Metrics, Proxy, Routes, TcpProxy};
 use crate::state::{Lookup, Names, Owner, Patience, Status};
 
 pub(crate) use caller::{raw, request};
@@ -164,6 +164,19 @@ impl Fabric {
         })
     }
 
+    /// The same, with a TCP proxy for each of `services`.
+    pub(crate) fn proxy_for(&self, services: &[&str], log: AccessLog) -> Proxy {
+        let tcp = services.iter().map(|service| TcpProxy {
+            service: service.parse().unwrap(),
+            listen: settings().listen,
+        });
+        self.start(proxy::Config {
+            access_log: log,
+            tcp: tcp.collect(),
+            ..settings()
+        })
+    }
+
     /// A proxy that is set up in its own way.
     pub(crate) fn start(&self, config: proxy::Config) -> Proxy {
         let config = proxy::Config {
@@ -189,6 +202,7 @@ fn loopback() -> Lookup {
 pub(crate) fn settings() -> proxy::Config {
     proxy::Config {
         listen: Listen::At(SocketAddr::from(([127, 0, 0, 1], 0))),
+        tcp: vec![],
         workers: 1,
         access_log: AccessLog::Off,
         caller: "web:v1".parse().unwrap(),

@@ -54,6 +54,7 @@ fn links_lead_to_files() {
         "docs/configuration.md",
         "docs/operating.md",
         "docs/rules.md",
+        "docs/tcp.md",
     ] {
         let text = file(page);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);

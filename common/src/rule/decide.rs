@@ -6,7 +6,7 @@
 mod address;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -179,6 +179,29 @@ impl<B> RuleTable<B> {
     ) -> Result<Decision<'a, B>, Refused> {
         run(self, request, draw, held, &mut Silent)
     }
+
+    /// Decides a byte stream to `service`. It has no path, so rules with a `uri` are no
+    /// candidates, and whatever wants a header does not hold.
+    ///
+    /// # Errors
+    /// [`Refused::NoService`] when the name is empty.
+    pub fn decide_stream<'a>(
+        &'a self,
+        caller: &'a Identity,
+        service: &'a str,
+        draw: &mut impl Draw,
+    ) -> Result<Decision<'a, B>, Refused> {
+        static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+        let request = Request {
+            caller,
+            service: Some(service),
+            target: "/",
+            headers: &NONE,
+        };
+        let address = Address::of_stream(service);
+        let held = &mut |_: &Affinity, _: &[B]| None;
+        run_at(self, address, &request, draw, held, &mut Silent)
+    }
 }
 
 /// Decides, and tells `record` how.
@@ -189,7 +212,17 @@ pub(super) fn run<'a, B, R: Record<'a, B>>(
     held: &mut Held<'_, B>,
     record: &mut R,
 ) -> Result<Decision<'a, B>, Refused> {
-    let address = Address::of(request)?;
+    run_at(table, Address::of(request)?, request, draw, held, record)
+}
+
+fn run_at<'a, B, R: Record<'a, B>>(
+    table: &'a RuleTable<B>,
+    address: Address<'a>,
+    request: &Request<'a>,
+    draw: &mut impl Draw,
+    held: &mut Held<'_, B>,
+    record: &mut R,
+) -> Result<Decision<'a, B>, Refused> {
     let mut candidates = table.routes(address.service.as_deref(), address.path, request, R::REACH);
     let mut chosen = None;
     for rule in candidates.by_ref() {

@@ -187,7 +187,7 @@ impl<B> RuleTable<B> {
     pub(super) fn routes<'a>(
         &'a self,
         service: Option<&str>,
-        path: &str,
+        path: Option<&str>,
         request: &Request<'_>,
         reach: Reach,
     ) -> Candidates<'a, B> {
@@ -195,8 +195,10 @@ impl<B> RuleTable<B> {
         if let Some(destination) = service.and_then(|name| self.destinations.get(name)) {
             candidates.add(&destination.routes, request, reach);
         }
-        self.paths
-            .find(path, |list| candidates.add(list, request, reach));
+        if let Some(path) = path {
+            self.paths
+                .find(path, |list| candidates.add(list, request, reach));
+        }
         candidates
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use a8_common::http::Reply;
-use a8_common::model::{InstanceId, RuleId, ServiceName, Tags};
+use a8_common::model::{EndpointType, InstanceId, RuleId, ServiceName, Tags};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -39,6 +39,9 @@ struct Cluster {
 #[derive(Serialize)]
 struct Instance {
     id: InstanceId,
+    /// How it is spoken to; requests go to http and https only.
+    #[serde(rename = "type")]
+    kind: EndpointType,
     address: String,
     /// Where a name leads to; absent for an address.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,6 +95,7 @@ fn cluster(backend: &Backend) -> Cluster {
             .iter()
             .map(|upstream| Instance {
                 id: upstream.id.clone(),
+                kind: upstream.kind,
                 address: upstream.label.to_string(),
                 resolved: resolved(upstream),
                 connections: upstream.open(),

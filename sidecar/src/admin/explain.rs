@@ -78,7 +78,7 @@ fn answer(routes: &Routes, affinity: &AffinityKey, question: &Question) -> Resul
         let members = backend.members();
         let ejected = backend.ejected(Instant::now());
         let takes = |u: &&Arc<Upstream>| !ejected.iter().any(|(out, _)| out.key == u.key);
-        let takes = members.usable.iter().filter(takes);
+        let takes = members.http().iter().filter(takes);
         takes.map(|u| u.label.to_string()).collect()
     });
     Ok(Answer {

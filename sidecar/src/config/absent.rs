@@ -23,7 +23,6 @@ pub(super) fn refuse(settings: &Settings) -> Vec<String> {
     }
     for (name, what) in [
         ("healthchecks", "health checks are"),
-        ("tcp_proxies", "TCP proxies are"),
         ("commands", "supervision is"),
     ] {
         let given: Option<Value> = settings.section(name);
@@ -99,6 +98,7 @@ fn remarks(settings: &Settings) -> Vec<String> {
             is("rules_adapter", "filesystem"),
             "rules_adapter is not filesystem",
         ),
+        (&["tcp_proxies"], settings.flag("proxy"), "proxy is off"),
         (
             &["endpoint_host", "endpoint_port", "endpoint_type"],
             settings.flag("register"),

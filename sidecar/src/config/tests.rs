@@ -12,6 +12,13 @@ fn with_servers(more: &[&str]) -> Result<Config, Exit> {
     load(&[&SERVERS[..], more].concat())
 }
 
+fn with_file(text: &str) -> Result<Config, Exit> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sidecar.yaml");
+    std::fs::write(&file, text).unwrap();
+    with_servers(&["--config", file.to_str().unwrap()])
+}
+
 #[test]
 fn the_documented_defaults() {
     let config = with_servers(&["--proxy", "--service=web:v1,zone=eu"]).unwrap();
@@ -100,19 +107,8 @@ fn what_would_silently_not_work_is_refused() {
             "{more:?}: {text}"
         );
     }
-    for section in [
-        "commands: [{cmd: [a]}]",
-        "proxy_config: {tcp_proxies: [{service: a, listener_port: 1}]}",
-    ] {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("sidecar.yaml");
-        std::fs::write(&file, section).unwrap();
-        let exit = with_servers(&["--proxy", "--config", file.to_str().unwrap()]).unwrap_err();
-        assert!(
-            exit.to_string().contains("not available"),
-            "{section}: {exit}"
-        );
-    }
+    let exit = with_file("proxy: true\ncommands: [{cmd: [a]}]").unwrap_err();
+    assert!(exit.to_string().contains("not available"), "{exit}");
     // Harmless ones are let pass.
 }
 
@@ -174,5 +170,71 @@ fn the_access_log_goes_where_it_is_told() {
         (None, Some("/var/log"), file("/var/log/a8_access.log")),
     ] {
         assert_eq!(access_log(target, folder), want, "{target:?} {folder:?}");
+    }
+}
+
+#[test]
+fn tcp_proxies_listen_where_the_http_listener_does() {
+    let read = |host: &str| {
+        let text = format!(
+            "proxy: true\nproxy_config:\n  {host}\n  tcp_proxies:\n  \
+             - {{service: db, listener_port: 5432}}\n  - {{service: db, listener_port: 0}}\n  \
+             - {{service: any, listener_port: 0}}\n"
+        );
+        let tcp = with_file(&text).unwrap().proxy.unwrap().tcp;
+        let all = tcp.iter().map(|t| (t.service.to_string(), t.listen));
+        all.collect::<Vec<_>>()
+    };
+    let with = |at: fn(u16) -> Listen| {
+        [("db", 5432), ("db", 0), ("any", 0)].map(|(name, port)| (name.to_owned(), at(port)))
+    };
+    assert_eq!(read(""), with(Listen::Any));
+    let loopback = |port| Listen::At(SocketAddr::from(([127, 0, 0, 1], port)));
+    assert_eq!(read("http_listener_host: 127.0.0.1"), with(loopback));
+    assert!(
+        with_servers(&["--proxy"])
+            .unwrap()
+            .proxy
+            .unwrap()
+            .tcp
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_tcp_proxy_that_cannot_be_is_named_with_its_path() {
+    for (entries, told) in [
+        (
+            "{service: a, listener_port: 1}, {service: b, listener_port: 1}",
+            "[1].listener_port: 1 is the port of [0]",
+        ),
+        (
+            "{service: a, listener_port: 6379}",
+            "[0].listener_port: 6379 is the http_listener_port",
+        ),
+        (
+            "{service: a, listener_port: 8001}",
+            "[0].listener_port: 8001 is the admin_port",
+        ),
+        (
+            "{service: a, listener_port: 70000}",
+            "[0].listener_port: invalid value",
+        ),
+        ("{service: a}", "[0]: missing field `listener_port`"),
+        ("{service: '', listener_port: 1}", "[0].service: "),
+        (
+            "{service: a, listener_port: 1, tags: v1}",
+            "[0].tags: unknown field",
+        ),
+    ] {
+        let text = format!("proxy: true\nproxy_config: {{tcp_proxies: [{entries}]}}");
+        let exit = with_file(&text).unwrap_err();
+        assert_eq!(exit.code(), 64);
+        let exit = exit.to_string();
+        assert!(
+            exit.contains("proxy_config.tcp_proxies"),
+            "{entries}: {exit}"
+        );
+        assert!(exit.contains(told), "{entries}: {exit}");
     }
 }

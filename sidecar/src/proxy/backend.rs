@@ -11,7 +11,7 @@ use http::HeaderValue;
 use super::affinity::{self, Token};
 use super::balance::Balancer;
 use super::budget::Budget;
-use super::limits::InFlightLimit;
+use super::limits::{Bound, InFlightLimit};
 use super::metrics::{Metrics, Stats};
 use super::roster::{Member, Roster};
 use super::upstream::Upstream;
@@ -38,10 +38,26 @@ pub struct Key {
 /// The instances that qualify for a backend at one moment.
 #[derive(Debug, Default)]
 pub struct Members {
-    /// Those that take requests.
+    /// Those that can be connected to; first those that speak HTTP.
     pub usable: Box<[Arc<Upstream>]>,
-    /// Those that would, were their endpoint of a kind that is spoken.
+    /// Those whose endpoint is of a kind that cannot be connected to.
     pub unusable: usize,
+}
+
+impl Members {
+    /// Those that take requests.
+    pub fn http(&self) -> &[Arc<Upstream>] {
+        http(&self.usable, |upstream| upstream)
+    }
+}
+
+/// Those at the front that speak HTTP, which mostly are all.
+fn http<T>(all: &[T], upstream: impl Fn(&T) -> &Arc<Upstream>) -> &[T] {
+    let speaks = |one: &T| upstream(one).speaks_http();
+    match all.last() {
+        Some(last) if !speaks(last) => &all[..all.partition_point(speaks)],
+        _ => all,
+    }
 }
 
 /// One choice of a rule, or the default route of a service.
@@ -57,7 +73,8 @@ pub struct Backend {
     pub stats: Arc<Stats>,
     /// How many more attempts its requests may have.
     pub(super) budget: Budget,
-    pub(super) requests: InFlightLimit,
+    requests: InFlightLimit,
+    streams: InFlightLimit,
     resilience: ArcSwap<Resilience>,
     roster: Roster,
     balancer: Balancer,
@@ -88,6 +105,7 @@ impl Backend {
             stats,
             budget: Budget::new(now),
             requests: InFlightLimit::new(resilience.requests()),
+            streams: InFlightLimit::new(resilience.connections()),
             resilience: ArcSwap::from_pointee(resilience),
             roster: Roster::new(now),
             balancer: Balancer::new(key.balance),
@@ -102,6 +120,7 @@ impl Backend {
             return;
         }
         self.requests.set_max(resilience.requests());
+        self.streams.set_max(resilience.connections());
         self.resilience.store(Arc::new(resilience.clone()));
     }
 
@@ -131,9 +150,24 @@ impl Backend {
         self.requests.now()
     }
 
-    /// Picks an instance that is not ejected, where there is a choice one that is not among
-    /// `tried`.
+    pub(super) fn limit(&self, bound: Bound) -> &InFlightLimit {
+        match bound {
+            Bound::Requests => &self.requests,
+            Bound::Connections => &self.streams,
+        }
+    }
+
+    /// Picks an instance that takes requests and is not ejected, where there is a choice one
+    /// that is not among `tried`.
     pub(super) fn pick(&self, tried: &[u64]) -> Option<Arc<Member>> {
+        self.roster.available(&self.label, |members| {
+            let members = http(members, |member| &member.upstream);
+            self.balancer.pick(members, tried).cloned()
+        })
+    }
+
+    /// Does the same for a byte stream, for which all kinds of instances will do.
+    pub(super) fn pick_stream(&self, tried: &[u64]) -> Option<Arc<Member>> {
         self.roster.available(&self.label, |members| {
             self.balancer.pick(members, tried).cloned()
         })

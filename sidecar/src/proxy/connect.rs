@@ -25,7 +25,7 @@ use super::worker::Worker;
 
 /// How long an instance may take to accept a connection. Shorter than the time limit of a
 /// request, so that a dead address is told from a slow answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bounds the head of a response, and what is read ahead of a slow caller.
 const MAX_BUFFER: usize = 64 * 1024;
 /// Of the time that is left an address gets no less than this part, however many follow.

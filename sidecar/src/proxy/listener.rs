@@ -83,26 +83,40 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener
     Ok(socket.into())
 }
 
-/// Accepts until `close` fires.
-pub(super) async fn accept(worker: &Rc<Worker>, listener: TcpListener, close: &Stop) {
+/// Accepts callers that speak HTTP until `close` fires.
+pub(super) async fn accept_http(worker: &Rc<Worker>, listener: TcpListener, close: &Stop) {
+    let room = async || {
+        while worker.connections.len() >= MAX_CONNECTIONS {
+            worker.connections.ended.notified().await;
+        }
+    };
+    let open = |stream, peer| open(worker, stream, peer);
+    accept(listener, close, room, open).await;
+}
+
+/// Accepts whenever there is `room`, and hands to `open`, until `close` fires.
+pub(super) async fn accept(
+    listener: TcpListener,
+    close: &Stop,
+    room: impl AsyncFn(),
+    open: impl Fn(TcpStream, SocketAddr),
+) {
     let mut closed = pin!(close.wait());
     let mut pause = FIRST_PAUSE;
     loop {
-        while worker.connections.len() >= MAX_CONNECTIONS && !close.fired() {
-            tokio::select! {
-                () = worker.connections.ended.notified() => {}
-                () = &mut closed => return,
-            }
-        }
+        let accepted = async {
+            room().await;
+            listener.accept().await
+        };
         let accepted = tokio::select! {
             biased;
             () = &mut closed => return,
-            accepted = listener.accept() => accepted,
+            accepted = accepted => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                open(worker, stream, peer);
+                open(stream, peer);
             }
             // The caller was gone before we looked: nothing to wait for.
             Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}

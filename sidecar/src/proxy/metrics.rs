@@ -70,18 +70,21 @@ pub enum CodeClass {
     ClientError,
     /// 5xx
     ServerError,
-    /// No response was given.
+    /// No response was given, or a byte stream found no instance.
     None,
+    /// A byte stream that found its instance.
+    Tcp,
 }
 
 impl CodeClass {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Informational,
         Self::Success,
         Self::Redirection,
         Self::ClientError,
         Self::ServerError,
         Self::None,
+        Self::Tcp,
     ];
 
     /// The class of a status; 0 stands for no response.
@@ -105,6 +108,7 @@ impl CodeClass {
             Self::ClientError => "4xx",
             Self::ServerError => "5xx",
             Self::None => "none",
+            Self::Tcp => "tcp",
         }
     }
 }
@@ -145,6 +149,17 @@ impl Stats {
     pub fn requests(&self, class: CodeClass) -> u64 {
         self.requests[class as usize].load(Ordering::Relaxed)
     }
+}
+
+/// What is counted of the connections to one TCP proxy.
+#[derive(Debug, Default)]
+pub struct StreamStats {
+    /// Connections of callers, open now.
+    pub open: Gauge,
+    /// Bytes passed on from callers to instances.
+    pub to_instance: Counter,
+    /// Bytes passed on from instances to callers.
+    pub to_caller: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -200,6 +215,7 @@ pub struct Metrics {
     stats: Family<RuleLabels, Stats>,
     latencies: Family<BackendLabels, Latency>,
     connections: Family<Box<str>, Gauge>,
+    streams: Family<Box<str>, StreamStats>,
     /// Attempts beyond the first.
     pub retries: Counter,
     /// Attempts that were due but would have been more than the backend's budget.
@@ -227,6 +243,7 @@ impl Metrics {
             stats,
             latencies,
             connections: Family::default(),
+            streams: Family::default(),
             retries: Counter::default(),
             retries_denied: Counter::default(),
             delays: Counter::default(),
@@ -245,6 +262,11 @@ impl Metrics {
     /// Open connections to instances of `service`.
     pub fn connections(&self, service: &str) -> Arc<Gauge> {
         self.connections.get(service.into(), Gauge::default)
+    }
+
+    /// The counts of the TCP proxies that lead to `service`.
+    pub fn streams(&self, service: &str) -> Arc<StreamStats> {
+        self.streams.get(service.into(), StreamStats::default)
     }
 }
 

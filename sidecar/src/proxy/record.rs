@@ -76,6 +76,30 @@ impl Flag {
     }
 }
 
+/// Several of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Flags(u16);
+
+impl Flags {
+    /// Adds one.
+    pub(super) fn add(&mut self, flag: Flag) {
+        self.0 |= 1 << flag as u16;
+    }
+
+    fn has(self, flag: Flag) -> bool {
+        self.0 & 1 << flag as u16 != 0
+    }
+
+    fn write(self, line: &mut Line) {
+        if self == Self::default() {
+            return line.plain("response_flags", "-");
+        }
+        let all = Flag::ALL.into_iter().filter(|flag| self.has(*flag));
+        let labels: Vec<_> = all.map(Flag::label).collect();
+        line.plain("response_flags", &labels.join(","));
+    }
+}
+
 /// The story of one request.
 pub(super) struct Record {
     worker: Rc<Worker>,
@@ -83,7 +107,7 @@ pub(super) struct Record {
     started: Instant,
     /// The members that are known from the head; `None` when the log is off.
     line: Option<Line>,
-    flags: u16,
+    flags: Flags,
     /// Where it was routed to; `None` when nowhere.
     pub(super) backend: Option<Arc<Backend>>,
     /// Its place among the requests of the backend.
@@ -124,7 +148,7 @@ impl Record {
             connection: connection.clone(),
             started,
             line,
-            flags: 0,
+            flags: Flags::default(),
             backend: None,
             admitted: None,
             upstream: None,
@@ -148,15 +172,10 @@ impl Record {
         }
     }
 
-    /// Adds a member that a trace rule asks for. One that would hide a member of ours is
-    /// given another name.
+    /// Adds a member that a trace rule asks for.
     pub(super) fn trace(&mut self, key: &str, value: &str) {
         if let Some(line) = &mut self.line {
-            if MEMBERS.contains(&key) {
-                line.named(&format!("trace_{key}"), value);
-            } else {
-                line.named(key, value);
-            }
+            trace(line, key, value);
         }
     }
 
@@ -169,7 +188,7 @@ impl Record {
 
     /// Adds a flag.
     pub(super) fn flag(&mut self, flag: Flag) {
-        self.flags |= 1 << flag as u16;
+        self.flags.add(flag);
     }
 
     /// When the head came in.
@@ -190,44 +209,16 @@ impl Record {
             Some(backend) => &backend.stats,
             None => &self.worker.shared.metrics.unknown,
         };
-        let flags = self.flags;
-        let gone = flags & 1 << Flag::CallerGone as u16 != 0;
+        let gone = self.flags.has(Flag::CallerGone);
         counted.observe(CodeClass::of(if gone { 0 } else { self.status }), took);
         let (Some(mut line), Some(log)) = (self.line.take(), &self.worker.log) else {
             return;
         };
         line.seconds("request_time", Some(took));
         line.seconds("upstream_response_time", self.upstream_time);
-        match &self.backend {
-            Some(backend) => {
-                line.text("dst", backend.label.as_bytes());
-                line.maybe(
-                    "rule",
-                    backend
-                        .key
-                        .rule
-                        .as_ref()
-                        .map(|id: &RuleId| id.as_str().as_bytes()),
-                );
-            }
-            None => line.maybe("dst", None),
-        }
         line.number("status", u64::from(self.status));
-        line.maybe(
-            "upstream_host",
-            self.upstream.as_ref().map(|u| u.label.as_bytes()),
-        );
-        line.number("retries", u64::from(self.retries));
-        if flags == 0 {
-            line.plain("response_flags", "-");
-        } else {
-            let labels: Vec<_> = Flag::ALL
-                .into_iter()
-                .filter(|flag| flags & 1 << *flag as u16 != 0)
-                .map(Flag::label)
-                .collect();
-            line.plain("response_flags", &labels.join(","));
-        }
+        let (backend, upstream) = (self.backend.as_deref(), self.upstream.as_deref());
+        routed(&mut line, backend, upstream, self.retries, self.flags);
         let text = line.end();
         log.put(&text);
         self.worker.buffers.give(text);
@@ -246,8 +237,36 @@ impl Drop for Record {
     }
 }
 
+/// Adds what every line says of where its subject was routed to.
+pub(super) fn routed(
+    line: &mut Line,
+    backend: Option<&Backend>,
+    upstream: Option<&Upstream>,
+    retries: u32,
+    flags: Flags,
+) {
+    line.maybe("dst", backend.map(|backend| backend.label.as_bytes()));
+    if let Some(backend) = backend {
+        let rule = backend.key.rule.as_ref();
+        line.maybe("rule", rule.map(|id: &RuleId| id.as_str().as_bytes()));
+    }
+    line.maybe("upstream_host", upstream.map(|u| u.label.as_bytes()));
+    line.number("retries", u64::from(retries));
+    flags.write(line);
+}
+
+/// Adds a member that a trace rule asks for. One that would hide a member of ours is given
+/// another name.
+pub(super) fn trace(line: &mut Line, key: &str, value: &str) {
+    if MEMBERS.contains(&key) {
+        line.named(&format!("trace_{key}"), value);
+    } else {
+        line.named(key, value);
+    }
+}
+
 /// The members of a line that are ours.
-const MEMBERS: [&str; 20] = [
+const MEMBERS: [&str; 24] = [
     "start_time",
     "request_time",
     "upstream_response_time",
@@ -268,6 +287,10 @@ const MEMBERS: [&str; 20] = [
     "retries",
     "fault",
     "service",
+    "listener_port",
+    "bytes_in",
+    "bytes_out",
+    "end",
 ];
 
 fn protocol(version: http::Version) -> &'static str {

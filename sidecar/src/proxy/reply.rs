@@ -152,7 +152,8 @@ impl<'a> Body<'a> {
 }
 
 fn no_instance(backend: &Backend) -> String {
-    match backend.members().unusable {
+    let members = backend.members();
+    match members.usable.len() - members.http().len() + members.unusable {
         0 => format!("no instance of {} is up", backend.label),
         n => format!(
             "no instance of {} can be spoken to: {n} have an endpoint that is not for HTTP",

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use a8_common::model::ServiceName;
-use a8_common::rule::{Draw, Refused, Request, ReturnCode, RuleTable, Trace};
+use a8_common::rule::{Decision, Draw, Refused, Request, ReturnCode, RuleTable, Trace};
 use http::HeaderValue;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 
 use super::Shared;
 use super::backend::Backend;
+use super::metrics::Metrics;
 
 /// Everything that routing needs. Built by the state owner, read by every worker.
 #[derive(Debug, Default)]
@@ -42,6 +43,24 @@ pub(super) struct Plan {
     pub(super) cookie: Option<HeaderValue>,
 }
 
+impl Plan {
+    /// Counts the faults that are to be injected; returns them in words, if there are any.
+    pub(super) fn note_faults(&self, metrics: &Metrics) -> Option<String> {
+        let delay = self.delay.map(|delay| {
+            metrics.delays.inc();
+            format!("delay={}", delay.as_secs_f64())
+        });
+        let abort = self.abort.map(|abort| {
+            metrics.aborts.inc();
+            format!("abort={}", abort.number())
+        });
+        match (delay, abort) {
+            (Some(delay), Some(abort)) => Some(format!("{delay},{abort}")),
+            (delay, abort) => delay.or(abort),
+        }
+    }
+}
+
 /// Why there is no plan.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unroutable {
@@ -66,7 +85,7 @@ impl Routes {
         shared: &Shared,
         head: &Parts,
         draw: &mut impl Draw,
-        mut trace: impl FnMut(&Trace),
+        trace: impl FnMut(&Trace),
     ) -> Result<Plan, Unroutable> {
         if !self.loaded {
             return Err(Unroutable::NotLoaded);
@@ -82,6 +101,36 @@ impl Routes {
             draw,
             &mut |affinity, backends| shared.affinity.held(affinity, backends, &head.headers),
         )?;
+        let cookie = decision.routed.as_ref().filter(|r| !r.held).and_then(|r| {
+            let affinity = r.rule.route()?.affinity.as_ref()?;
+            shared.affinity.cookie(affinity, r.attachment)
+        });
+        let plan = self.settle(decision, service.is_some(), trace)?;
+        Ok(Plan { cookie, ..plan })
+    }
+
+    /// Decides a byte stream to `service`.
+    pub(super) fn plan_stream(
+        &self,
+        shared: &Shared,
+        service: &ServiceName,
+        draw: &mut impl Draw,
+        trace: impl FnMut(&Trace),
+    ) -> Result<Plan, Unroutable> {
+        if !self.loaded {
+            return Err(Unroutable::NotLoaded);
+        }
+        let table = &self.table;
+        let decision = table.decide_stream(&shared.caller, service.as_str(), draw)?;
+        self.settle(decision, false, trace)
+    }
+
+    fn settle(
+        &self,
+        decision: Decision<'_, Arc<Backend>>,
+        by_host: bool,
+        mut trace: impl FnMut(&Trace),
+    ) -> Result<Plan, Unroutable> {
         let backend = match &decision.routed {
             Some(routed) => routed.attachment,
             None => self
@@ -89,10 +138,6 @@ impl Routes {
                 .get(&*decision.destination)
                 .ok_or_else(|| Unroutable::NoService(decision.destination.as_ref().into()))?,
         };
-        let cookie = decision.routed.as_ref().filter(|r| !r.held).and_then(|r| {
-            let affinity = r.rule.route()?.affinity.as_ref()?;
-            shared.affinity.cookie(affinity, r.attachment)
-        });
         for mark in &decision.traces {
             trace(mark);
         }
@@ -100,12 +145,12 @@ impl Routes {
             backend: backend.clone(),
             target: PathAndQuery::try_from(&*decision.target)
                 .map_err(|_| Unroutable::Malformed("the path cannot be sent on"))?,
-            by_host: service.is_some(),
+            by_host,
             timeout: decision.timeout,
             retries: decision.retries,
             delay: decision.delay.map(|delay| delay.what),
             abort: decision.abort.map(|abort| abort.what),
-            cookie,
+            cookie: None,
         })
     }
 

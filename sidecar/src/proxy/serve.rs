@@ -138,21 +138,12 @@ impl Serve {
     }
 
     fn note_faults(&self, plan: &Plan, record: &mut Record) {
-        if plan.delay.is_none() && plan.abort.is_none() {
-            return;
-        }
-        let metrics = &self.worker.shared.metrics;
-        let mut told = Vec::new();
-        if let Some(delay) = plan.delay {
+        if plan.delay.is_some() {
             record.flag(Flag::Delayed);
-            metrics.delays.inc();
-            told.push(format!("delay={}", delay.as_secs_f64()));
         }
-        if let Some(abort) = plan.abort {
-            metrics.aborts.inc();
-            told.push(format!("abort={}", abort.number()));
+        if let Some(faults) = plan.note_faults(&self.worker.shared.metrics) {
+            record.fault(&faults);
         }
-        record.fault(&told.join(","));
     }
 }
 

@@ -13,6 +13,7 @@ mod names;
 mod pooling;
 mod retries;
 mod safety;
+mod streams;
 mod tls;
 mod upgrades;
 mod upstream_failures;

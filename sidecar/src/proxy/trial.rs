@@ -36,14 +36,31 @@ impl Verdict {
     /// and neither does what this machine has run out of.
     pub(super) fn of_failure(why: &Failure) -> Self {
         match why {
-            Failure::Connect(ConnectError::Io(e)) if is_ours(e) => Self::None,
-            Failure::Connect(_) | Failure::Broken(_) => Self::Bad,
+            Failure::Connect(why) => Self::of_connect(why),
+            Failure::Broken(_) => Self::Bad,
             Failure::NoInstance
             | Failure::Overflow(_)
             | Failure::TimedOut(_)
             | Failure::Aborted(_)
             | Failure::Closed
             | Failure::CallerGone => Self::None,
+        }
+    }
+
+    /// There was no connection.
+    pub(super) fn of_connect(why: &ConnectError) -> Self {
+        match why {
+            ConnectError::Io(e) if is_ours(e) => Self::None,
+            _ => Self::Bad,
+        }
+    }
+
+    /// Tells the backend.
+    pub(super) fn on(self, member: &Arc<Member>, backend: &Backend) {
+        match self {
+            Self::Good => member.succeeded(),
+            Self::Bad => backend.failed(member),
+            Self::None => {}
         }
     }
 }
@@ -88,11 +105,7 @@ impl Trial {
     /// It was found out how it did.
     pub(super) fn end(&self, backend: &Backend, verdict: Verdict) {
         if let Some((member, _)) = self.member.take() {
-            match verdict {
-                Verdict::Good => member.succeeded(),
-                Verdict::Bad => backend.failed(&member),
-                Verdict::None => {}
-            }
+            verdict.on(&member, backend);
         }
     }
 

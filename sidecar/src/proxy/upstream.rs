@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use super::addresses::Addresses;
 use super::metrics::Gauge;
 
-/// What an HTTP endpoint without a port means.
+/// What an endpoint without a port means.
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 
@@ -44,7 +44,7 @@ pub(super) enum Want {
     Either,
 }
 
-/// One instance that takes requests. It lives as long as its endpoint does: a change of
+/// One instance that can be connected to. It lives as long as its endpoint does: a change of
 /// rules, or of its tags, leaves it and its connections alone.
 #[derive(Debug)]
 pub struct Upstream {
@@ -52,6 +52,8 @@ pub struct Upstream {
     pub key: u64,
     /// The instance's id at its source.
     pub id: InstanceId,
+    /// How its endpoint is spoken to.
+    pub kind: EndpointType,
     /// Where to connect to.
     pub target: Target,
     /// The addresses that the target stands for now.
@@ -72,7 +74,7 @@ pub struct Upstream {
     gone: AtomicBool,
 }
 
-/// Why an instance cannot take requests from this proxy.
+/// Why an instance cannot be connected to by this proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unusable(pub EndpointType);
 
@@ -80,17 +82,18 @@ impl Upstream {
     /// The proxy's view of `instance`.
     ///
     /// # Errors
-    /// [`Unusable`] when the endpoint is of a kind that is not spoken yet.
+    /// [`Unusable`] when the endpoint is of a kind that has no connections, or has no port.
     pub fn new(instance: &Instance, connections: Arc<Gauge>) -> Result<Self, Unusable> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let kind = instance.endpoint.kind();
-        let default_port = match kind {
-            EndpointType::Http => HTTP_PORT,
-            EndpointType::Https => HTTPS_PORT,
-            _ => return Err(Unusable(kind)),
+        let default = match kind {
+            EndpointType::Http => Some(HTTP_PORT),
+            EndpointType::Https => Some(HTTPS_PORT),
+            EndpointType::Tcp => None,
+            EndpointType::Udp | EndpointType::User => return Err(Unusable(kind)),
         };
         let Authority { host, port } = instance.endpoint.authority().map_err(|_| Unusable(kind))?;
-        let port_or_default = port.unwrap_or(default_port);
+        let port_or_default = port.or(default).ok_or(Unusable(kind))?;
         let tls = match kind {
             EndpointType::Https => {
                 Some(ServerName::try_from(host.to_string()).map_err(|_| Unusable(kind))?)
@@ -104,8 +107,8 @@ impl Upstream {
             }
             Err(_) => {
                 let written = match port {
-                    Some(port) if port != default_port => {
-                        HeaderValue::from_str(&format!("{host}:{port}"))
+                    Some(given) if port != default => {
+                        HeaderValue::from_str(&format!("{host}:{given}"))
                     }
                     _ => HeaderValue::from_str(&host),
                 };
@@ -120,6 +123,7 @@ impl Upstream {
                 Target::Address(address) => Addresses::fixed(*address),
                 Target::Name(..) => Addresses::unknown(),
             },
+            kind,
             target,
             label: label.into(),
             host,
@@ -158,6 +162,11 @@ impl Upstream {
     pub(super) fn agreed_on(&self, http2: bool) {
         let version = if http2 { 2 } else { 1 };
         self.negotiated.store(version, Ordering::Relaxed);
+    }
+
+    /// Whether it takes requests. Any instance takes byte streams.
+    pub fn speaks_http(&self) -> bool {
+        matches!(self.kind, EndpointType::Http | EndpointType::Https)
     }
 
     /// Requests that wait for a response or are reading one.
@@ -260,9 +269,17 @@ mod tests {
     }
 
     #[test]
-    fn other_kinds_are_not_usable_yet() {
-        for (kind, value) in [("udp", "a:1"), ("tcp", "a:1"), ("user", "x")] {
-            assert!(upstream(kind, value).is_err(), "{kind}");
+    fn what_can_be_connected_to_and_what_takes_requests() {
+        for (kind, value, want) in [
+            ("http", "a", Some(true)),
+            ("https", "a", Some(true)),
+            ("tcp", "a:1", Some(false)),
+            ("tcp", "a", None),
+            ("udp", "a:1", None),
+            ("user", "x", None),
+        ] {
+            let made = upstream(kind, value).ok();
+            assert_eq!(made.map(|u| u.speaks_http()), want, "{kind} {value}");
         }
     }
 }

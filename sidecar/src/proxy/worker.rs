@@ -2,10 +2,12 @@
 //! log buffer. Workers share nothing that is written per request but counters.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use a8_common::model::ServiceName;
 use a8_common::rule::Trace;
 use a8_common::task::Stop;
 use arc_swap::{ArcSwap, Cache};
@@ -17,9 +19,11 @@ use tracing::error;
 
 use super::access_log::{self, FLUSH_AFTER};
 use super::connections::Connections;
+use super::doors::Doors;
 use super::listener;
 use super::pool::Pool;
 use super::routes::{Plan, Routes, Unroutable};
+use super::tcp::{self, Port, Streams};
 use super::{Ending, Shared};
 
 /// How often timeouts are looked after that need no precision.
@@ -30,6 +34,7 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Rc<Pool>,
     pub(super) connections: Rc<Connections>,
+    pub(super) streams: Streams,
     pub(super) log: Option<access_log::Buffer>,
     pub(super) buffers: Buffers,
     pub(super) clock: RefCell<Clock>,
@@ -45,6 +50,7 @@ impl Worker {
             shared,
             pool: Rc::default(),
             connections: Connections::new(),
+            streams: Streams::default(),
             log: log.map(access_log::Buffer::new),
             buffers: Buffers::default(),
             clock: RefCell::new(Clock::new()),
@@ -64,6 +70,18 @@ impl Worker {
         routes.load().plan(&self.shared, head, &mut *random, trace)
     }
 
+    /// Decides a byte stream by the state of this moment.
+    pub(super) fn decide_stream(
+        &self,
+        service: &ServiceName,
+        trace: impl FnMut(&Trace),
+    ) -> Result<Plan, Unroutable> {
+        let mut routes = self.routes.borrow_mut();
+        let mut random = self.random.borrow_mut();
+        let routes = routes.load();
+        routes.plan_stream(&self.shared, service, &mut *random, trace)
+    }
+
     /// Runs the task of a connection until it ends, at most as long as the worker runs.
     pub(super) fn drive(&self, work: impl Future<Output = ()> + 'static) {
         let mut tasks = self.tasks.borrow_mut();
@@ -77,28 +95,54 @@ impl Worker {
         tasks.spawn_local(work);
     }
 
-    /// Serves until `ending` says so, and lets requests in flight end.
-    pub(super) async fn run(self: Rc<Self>, listener: TcpListener, ending: Ending) {
+    /// Serves until `ending` says so, and lets requests in flight end, and byte streams.
+    ///
+    /// # Errors
+    /// The listeners cannot be used.
+    pub(super) async fn run(self: Rc<Self>, doors: Doors, ending: Ending) -> io::Result<()> {
+        let http = TcpListener::from_std(doors.http)?;
+        let listening = doors.tcp.into_iter();
+        let tcp = listening
+            .map(|(port, listener)| Ok((port, TcpListener::from_std(listener)?)))
+            .collect::<io::Result<Vec<_>>>()?;
         let housekeeping = async {
             tokio::join!(self.sweep(), self.flush());
         };
         tokio::select! {
             () = housekeeping => {}
-            () = self.serve(listener, &ending.close) => {}
+            () = self.serve(http, tcp, &ending.close) => {}
             () = ending.abort.wait() => {}
         }
         // The tasks hold the worker, and the worker holds the tasks.
         let mut tasks = self.tasks.take();
         self.pool.clear();
         tasks.shutdown().await;
+        Ok(())
     }
 
-    async fn serve(self: &Rc<Self>, listener: TcpListener, close: &Stop) {
-        listener::accept(self, listener, close).await;
-        self.connections.close();
-        while self.connections.len() > 0 {
-            self.connections.ended.notified().await;
+    async fn serve(
+        self: &Rc<Self>,
+        http: TcpListener,
+        tcp: Vec<(Arc<Port>, TcpListener)>,
+        close: &Stop,
+    ) {
+        let http = async {
+            listener::accept_http(self, http, close).await;
+            self.connections.close();
+            while self.connections.len() > 0 {
+                self.connections.ended.notified().await;
+            }
+        };
+        let mut ports = JoinSet::new();
+        for (port, listener) in tcp {
+            let (worker, close) = (self.clone(), close.clone());
+            ports.spawn_local(async move { tcp::accept(&worker, &port, listener, &close).await });
         }
+        let tcp = async {
+            while ports.join_next().await.is_some() {}
+            self.streams.none_left().await;
+        };
+        tokio::join!(http, tcp);
     }
 
     async fn sweep(&self) {

@@ -120,10 +120,10 @@ impl Catalog {
         (self.places.len(), self.held)
     }
 
-    /// The instances of `service` that carry `tags` and take requests: those that a registry
+    /// The instances of `service` that carry `tags` and can be connected to: those that a registry
     /// lists to whoever asks for nothing special, users' own words for their status included.
     pub(super) fn members(&self, service: &ServiceName, tags: &Tags) -> Members {
-        let mut usable = Vec::new();
+        let mut usable: Vec<Arc<Upstream>> = Vec::new();
         let mut unusable = 0;
         for entry in self
             .services
@@ -140,6 +140,8 @@ impl Catalog {
                 Err(_) => unusable += 1,
             }
         }
+        // Stable: each kind stays in the order of its ids.
+        usable.sort_by_key(|upstream| !upstream.speaks_http());
         Members {
             usable: usable.into(),
             unusable,

@@ -4,6 +4,7 @@ use std::time::Duration;
 use a8_common::model::ServiceName;
 
 use super::*;
+use crate::proxy::Upstream;
 use crate::testkit::{Fabric, instance, with};
 
 fn service(fabric: &Fabric, name: &str) -> Option<Arc<Backend>> {
@@ -42,14 +43,22 @@ async fn only_instances_that_are_listed_and_carry_all_tags_take_requests() {
     fabric.put(instance("s", "v2", "h:2")).await;
     fabric.put(with("s", "v1", "h:3", "STARTING", "http")).await;
     fabric.put(with("s", "v1", "h:4", "warm", "http")).await;
-    fabric.put(with("s", "v1", "h:5", "UP", "udp")).await;
+    fabric.put(with("s", "v1", "a:1", "UP", "tcp")).await;
+    fabric.put(with("s", "v1", "h:5", "UP", "https")).await;
+    fabric.put(with("s", "v1", "h:7", "UP", "udp")).await;
     fabric
         .put(with("s", "v1", "h:6", "OUT_OF_SERVICE", "http"))
         .await;
     fabric.rules(RULES).await;
-    assert_eq!(members(&fabric, "s"), ["h:1", "h:2", "h:4"]);
+    // Streams go to tcp, too, which comes after those that take requests.
+    assert_eq!(members(&fabric, "s"), ["h:1", "h:2", "h:4", "h:5", "a:1"]);
     let v1 = backend_of(&fabric, "a").members();
-    assert_eq!(v1.usable.len(), 2);
+    let labels = |some: &[Arc<Upstream>]| {
+        let all = some.iter().map(|u| u.label.to_string());
+        all.collect::<Vec<_>>()
+    };
+    assert_eq!(labels(&v1.usable), ["h:1", "h:4", "h:5", "a:1"]);
+    assert_eq!(labels(v1.http()), ["h:1", "h:4", "h:5"]);
     assert_eq!(v1.unusable, 1);
     // A rule makes its destination known, though nobody is there.
     assert!(service(&fabric, "t").is_some());

@@ -10,8 +10,8 @@ pub(super) struct Address<'a> {
     /// The service, where the request names one.
     pub(super) service: Option<Cow<'a, str>>,
     pub(super) target: &'a str,
-    /// The target without its query.
-    pub(super) path: &'a str,
+    /// The target without its query; `None` for a byte stream, which has no path.
+    pub(super) path: Option<&'a str>,
     /// Where in the target the part begins that the service is to see.
     below: usize,
 }
@@ -32,9 +32,19 @@ impl<'a> Address<'a> {
         Ok(Self {
             service,
             target,
-            path,
+            path: Some(path),
             below,
         })
+    }
+
+    /// Of a byte stream to `service`.
+    pub(super) fn of_stream(service: &'a str) -> Self {
+        Self {
+            service: (!service.is_empty()).then_some(Cow::Borrowed(service)),
+            target: "/",
+            path: None,
+            below: 0,
+        }
     }
 
     /// The target as the addressed service sees it.
@@ -53,9 +63,10 @@ impl<'a> Address<'a> {
         prefix: &Path,
         rewrite: Option<&Path>,
     ) -> Result<Cow<'a, str>, Refused> {
-        let raw = path::segments(self.path).zip(prefix.prefix_segments());
+        let own = self.path.unwrap_or_default();
+        let raw = path::segments(own).zip(prefix.prefix_segments());
         let end: usize = raw.map(|(segment, _)| 1 + segment.len()).sum();
-        if path::climbs(&self.path[end..]) {
+        if path::climbs(&own[end..]) {
             return Err(Refused::Climbs);
         }
         Ok(match rewrite {

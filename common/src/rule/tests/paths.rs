@@ -170,3 +170,30 @@ fn actions_are_those_of_the_destination_found() {
         .unwrap();
     assert_eq!(decision.abort.unwrap().what.number(), 418);
 }
+
+#[test]
+fn a_byte_stream_has_neither_path_nor_headers() {
+    let table = table(json!([
+        route("everything", "other", json!({"prefix": "/"})),
+        route("root", "db", json!({"path": "/"})),
+        {"id": "header", "priority": 3, "destination": "db", "match": {"headers": {"K": ".*"}},
+            "route": {"backends": [{"tags": ["h"]}]}},
+        {"id": "caller", "priority": 2, "destination": "db",
+            "match": {"source": {"name": "web"}, "none": [{"headers": {"K": ".*"}}]},
+            "route": {"backends": [{"tags": ["c"]}], "http_req_retries": 2}},
+        {"id": "rest", "destination": "db", "route": {"backends": [{"tags": ["r"]}]}},
+        {"id": "slow", "destination": "db",
+            "actions": [{"action": "delay", "duration": 1, "tags": ["c"]}]}
+    ]));
+    let goes = |caller: &str, service: &str| {
+        let caller = caller.parse().unwrap();
+        let mut draw = Script::default();
+        let decision = table.decide_stream(&caller, service, &mut draw)?;
+        let rule = decision.routed.map(|r| r.rule.id().to_string());
+        Ok((rule, decision.retries, decision.delay.is_some()))
+    };
+    assert_eq!(goes("web:v1", "db"), Ok((Some("caller".into()), 2, true)));
+    assert_eq!(goes("cron", "db"), Ok((Some("rest".into()), 0, false)));
+    assert_eq!(goes("web:v1", "elsewhere"), Ok((None, 0, false)));
+    assert_eq!(goes("web:v1", ""), Err(Refused::NoService));
+}

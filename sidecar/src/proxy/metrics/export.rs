@@ -24,6 +24,8 @@ impl Collector for Export {
             requests(metrics),
             durations(metrics),
             upstream_connections(metrics),
+            tcp_connections(metrics),
+            tcp_bytes(metrics),
             faults(metrics),
         ];
         for (name, help, value) in [
@@ -114,6 +116,39 @@ fn upstream_connections(metrics: &Metrics) -> proto::MetricFamily {
         "Open connections to instances of a service.",
         proto::MetricType::GAUGE,
         series,
+    )
+}
+
+fn tcp_connections(metrics: &Metrics) -> proto::MetricFamily {
+    let alive = metrics.streams.alive().into_iter();
+    let series = alive.map(|(service, stats)| {
+        let labels = vec![label("destination", &service)];
+        gauge(labels, stats.open.get())
+    });
+    family(
+        "a8_tcp_connections",
+        "Open connections of callers to the TCP proxies of a service.",
+        proto::MetricType::GAUGE,
+        series.collect(),
+    )
+}
+
+fn tcp_bytes(metrics: &Metrics) -> proto::MetricFamily {
+    let alive = metrics.streams.alive().into_iter();
+    let series = alive.flat_map(|(service, stats)| {
+        [("in", &stats.to_instance), ("out", &stats.to_caller)].map(|(direction, bytes)| {
+            let labels = vec![
+                label("destination", &service),
+                label("direction", direction),
+            ];
+            counter(labels, bytes.get())
+        })
+    });
+    family(
+        "a8_tcp_bytes_total",
+        "Bytes passed on by the TCP proxies of a service: in is from callers.",
+        proto::MetricType::COUNTER,
+        series.collect(),
     )
 }
 
