@@ -10,8 +10,10 @@
 //! [`connect`] → [`body`] back. Byte streams go their own, shorter way: [`tcp`].
 
 mod access_log;
+mod acquire;
 mod addresses;
 mod affinity;
+mod aim;
 mod attempt;
 mod backend;
 mod balance;
@@ -23,6 +25,7 @@ mod converse;
 mod doors;
 mod exchange;
 mod framing;
+mod gate;
 mod grpc;
 mod headers;
 mod http2;
@@ -55,7 +58,7 @@ use a8_common::model::Identity;
 use a8_common::task::Stop;
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tracing::error;
 
 pub use access_log::Target as AccessLog;
@@ -114,6 +117,8 @@ pub struct Shared {
     tls_client: tls::Client,
     idle_timeout: Duration,
     affinity: Arc<AffinityKey>,
+    /// By which each worker is told that others wait for connections.
+    nudges: Box<[Notify]>,
 }
 
 /// How a worker is told to end.
@@ -193,6 +198,7 @@ pub fn start(
         tls_client,
         idle_timeout: config.idle_timeout,
         affinity: config.affinity,
+        nudges: bound.doors.iter().map(|_| Notify::new()).collect(),
     });
     let mut proxy = Proxy {
         address: bound.http,
@@ -207,7 +213,7 @@ pub fn start(
         std::thread::Builder::new()
             .name(format!("proxy-{at}"))
             .spawn(move || {
-                if let Err(e) = work(shared, log, doors, ending) {
+                if let Err(e) = work(at, shared, log, doors, ending) {
                     error!(error = %e, "a worker ended");
                 }
                 // Nobody waits when the proxy was dropped.
@@ -221,6 +227,7 @@ pub fn start(
 
 /// The life of one worker thread.
 fn work(
+    at: usize,
     shared: Arc<Shared>,
     log: Option<access_log::Log>,
     doors: Doors,
@@ -229,7 +236,7 @@ fn work(
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    runtime.block_on(async move { Worker::new(shared, log).run(doors, ending).await })
+    runtime.block_on(async move { Worker::new(at, shared, log).run(doors, ending).await })
 }
 
 impl Proxy {

@@ -31,6 +31,10 @@ struct Cluster {
     resilience: a8_common::rule::Resilience,
     /// Requests of all workers, those that wait included.
     in_flight: u32,
+    /// Connections that they opened or took over.
+    connections: usize,
+    /// Requests that wait for a connection.
+    waiting: usize,
     instances: Vec<Instance>,
     /// Instances whose endpoint is of a kind that is not spoken.
     unusable: usize,
@@ -81,6 +85,7 @@ fn cluster(backend: &Backend) -> Cluster {
     let key = backend.key.clone();
     let now = Instant::now();
     let ejected = backend.ejected(now);
+    let (connections, waiting) = backend.connections();
     Cluster {
         destination: key.destination,
         rule: key.rule,
@@ -89,6 +94,8 @@ fn cluster(backend: &Backend) -> Cluster {
         balance: key.balance,
         resilience: (*backend.resilience()).clone(),
         in_flight: backend.in_flight(),
+        connections,
+        waiting,
         unusable: members.unusable,
         instances: members
             .usable

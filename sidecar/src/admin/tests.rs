@@ -95,6 +95,10 @@ async fn it_tells_what_is_routed_where() {
     let list = clusters["clusters"].as_array().unwrap();
     let base = list.iter().find(|c| c["rule"] == "base").unwrap();
     assert_eq!(base["instances"][0]["address"], v1.value());
+    assert_eq!(
+        (&base["connections"], &base["waiting"]),
+        (&json!(1), &json!(0))
+    );
     assert_eq!(base["instances"][0]["connections"], 1);
     assert_eq!(base["instances"][0]["in_flight"], 0);
     assert_eq!(list.len(), 3, "the default route and one for each backend");

@@ -9,13 +9,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use a8_common::rule::ReturnCode;
-use http::header::HOST;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 
+use super::aim::Aim;
 use super::body::{Held, Outbound, Progress};
 use super::connect::ConnectError;
 use super::exchange::exchange;
@@ -203,16 +203,16 @@ fn assemble(head: Parts, body: Outbound) -> Request<Outbound> {
 /// What all attempts for one request have in common.
 pub(super) struct Sending<'a> {
     pub(super) worker: &'a Rc<Worker>,
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     pub(super) traffic: Traffic,
-    trial: &'a Trial,
+    pub(super) trial: &'a Trial,
     progress: &'a Progress,
 }
 
 /// One attempt, faults included.
 async fn one(
     send: &Sending<'_>,
-    mut request: Request<Outbound>,
+    request: Request<Outbound>,
     record: &mut Record,
     tried: &[u64],
 ) -> Result<Answer, Failed> {
@@ -229,24 +229,21 @@ async fn one(
     let Some(member) = plan.backend.pick(tried) else {
         return Err(unsent(Failure::NoInstance));
     };
-    let upstream = member.upstream.clone();
-    if let Some(host) = &upstream.host {
-        request.headers_mut().insert(HOST, host.clone());
-    }
-    record.upstream = Some(upstream.clone());
-    let in_flight = InFlight::new(upstream.clone());
     let started = match record.retries {
         0 if plan.delay.is_none() => record.started(),
         _ => Instant::now(),
     };
-    send.trial.begin(member, started);
-    let outcome = exchange(send, &upstream, request, started).await;
+    let mut aim = Aim::new(send, record, tried);
+    aim.at(member, started);
+    let outcome = exchange(&mut aim, request, started).await;
+    let in_flight = aim.in_flight();
     let verdict = match &outcome {
         Ok((response, _)) => Verdict::of_status(response.status()),
         Err(failed) => Verdict::of_failure(&failed.why),
     };
     send.trial.end(&plan.backend, verdict);
     let (response, lease) = outcome?;
+    let in_flight = in_flight.unwrap_or_else(|| InFlight::new(lease.upstream().clone()));
     record.upstream_time = Some(started.elapsed());
     let held = Held {
         lease,

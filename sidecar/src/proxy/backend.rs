@@ -11,7 +11,8 @@ use http::HeaderValue;
 use super::affinity::{self, Token};
 use super::balance::Balancer;
 use super::budget::Budget;
-use super::limits::{Bound, InFlightLimit};
+use super::gate::Gate;
+use super::limits::InFlightLimit;
 use super::metrics::{Metrics, Stats};
 use super::roster::{Member, Roster};
 use super::upstream::Upstream;
@@ -73,8 +74,9 @@ pub struct Backend {
     pub stats: Arc<Stats>,
     /// How many more attempts its requests may have.
     pub(super) budget: Budget,
-    requests: InFlightLimit,
-    streams: InFlightLimit,
+    pub(super) requests: InFlightLimit,
+    /// How many connections its requests may have open.
+    pub(super) gate: Arc<Gate>,
     resilience: ArcSwap<Resilience>,
     roster: Roster,
     balancer: Balancer,
@@ -105,7 +107,7 @@ impl Backend {
             stats,
             budget: Budget::new(now),
             requests: InFlightLimit::new(resilience.requests()),
-            streams: InFlightLimit::new(resilience.connections()),
+            gate: Gate::new(&resilience),
             resilience: ArcSwap::from_pointee(resilience),
             roster: Roster::new(now),
             balancer: Balancer::new(key.balance),
@@ -120,7 +122,7 @@ impl Backend {
             return;
         }
         self.requests.set_max(resilience.requests());
-        self.streams.set_max(resilience.connections());
+        self.gate.set(resilience);
         self.resilience.store(Arc::new(resilience.clone()));
     }
 
@@ -150,11 +152,16 @@ impl Backend {
         self.requests.now()
     }
 
-    pub(super) fn limit(&self, bound: Bound) -> &InFlightLimit {
-        match bound {
-            Bound::Requests => &self.requests,
-            Bound::Connections => &self.streams,
-        }
+    /// Connections that its requests have opened, and requests that wait for one.
+    pub fn connections(&self) -> (usize, usize) {
+        self.gate.counts()
+    }
+
+    /// The instance `key`, if it takes requests.
+    pub(super) fn member(&self, key: u64) -> Option<Arc<Member>> {
+        self.roster.available(&self.label, |members| {
+            members.iter().find(|m| m.upstream.key == key).cloned()
+        })
     }
 
     /// Picks an instance that takes requests and is not ejected, where there is a choice one

@@ -16,11 +16,12 @@ use tracing::debug;
 
 use super::body::Outbound;
 use super::converse::OnWorker;
+use super::gate::Charge;
 use super::http2 as bounds;
-use super::pool::{Dial, Lease, Shared};
+use super::pool::{Account, Lease, Shared};
 use super::tls::{self, Offer};
 use super::transport::Transport;
-use super::upstream::{Open, Traffic, Upstream, Want};
+use super::upstream::{Open, Upstream, Want};
 use super::worker::Worker;
 
 /// How long an instance may take to accept a connection. Shorter than the time limit of a
@@ -53,38 +54,14 @@ pub(super) enum ConnectError {
     Handshake(#[from] hyper::Error),
 }
 
-/// Connects to `upstream` for one exchange. A connection that turns out to carry more than
-/// one is kept for the others, too, and those who ask meanwhile wait for it.
-pub(super) async fn connect(
-    worker: &Rc<Worker>,
-    upstream: &Arc<Upstream>,
-    traffic: Traffic,
-) -> Result<Lease, ConnectError> {
-    let want = upstream.want(traffic);
-    if want == Want::One {
-        return open(worker, upstream, want).await;
-    }
-    let _dialling = match worker.pool.dial(upstream) {
-        Dial::Go(dialling) => Some(dialling),
-        Dial::Wait(others) => {
-            others.notified().await;
-            let want = upstream.want(traffic);
-            if let Some(taken) = worker.pool.take(upstream, want, Instant::now().into_std()) {
-                return Ok(taken.lease);
-            }
-            // It came to nothing, or is full: everybody for themselves, so that a dead
-            // instance does not cost one timeout after the other.
-            None
-        }
-    };
-    open(worker, upstream, upstream.want(traffic)).await
-}
-
-/// Opens a connection; its driver runs as a task of `worker`.
-async fn open(
+/// Opens a connection for one exchange of the backend that `charge` counts it for; its driver
+/// runs as a task of `worker`. One that turns out to carry more than one is kept for others,
+/// too.
+pub(super) async fn open(
     worker: &Rc<Worker>,
     upstream: &Arc<Upstream>,
     want: Want,
+    charge: Charge,
 ) -> Result<Lease, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let (stream, address) = dial(upstream, deadline).await?;
@@ -92,9 +69,9 @@ async fn open(
     let (stream, http2) = begun.map_err(|_| ConnectError::TimedOut)??;
     let open = Open::new(upstream.clone());
     if http2 {
-        speak_http2(worker, upstream, stream, address, open).await
+        speak_http2(worker, upstream, stream, address, (open, charge)).await
     } else {
-        speak_http1(worker, upstream, stream, address, open).await
+        speak_http1(worker, upstream, stream, address, (open, charge)).await
     }
 }
 
@@ -129,7 +106,7 @@ async fn speak_http1(
     upstream: &Arc<Upstream>,
     stream: Transport,
     address: SocketAddr,
-    open: Open,
+    (open, charge): (Open, Charge),
 ) -> Result<Lease, ConnectError> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_BUFFER)
@@ -137,14 +114,16 @@ async fn speak_http1(
         .handshake::<_, Outbound>(TokioIo::new(stream))
         .await?;
     let label = upstream.clone();
+    let (account, using) = Account::open(charge);
+    let counted = (open, account);
     worker.drive(async move {
-        let _open = open;
+        let _counted = counted;
         if let Err(e) = connection.with_upgrades().await {
             debug!(upstream = %label.label, error = %e, "connection ended");
         }
     });
     let pool = worker.pool.clone();
-    Ok(Lease::one(sender, upstream.clone(), address, pool))
+    Ok(Lease::one(sender, using, upstream.clone(), address, pool))
 }
 
 async fn speak_http2(
@@ -152,7 +131,7 @@ async fn speak_http2(
     upstream: &Arc<Upstream>,
     stream: Transport,
     address: SocketAddr,
-    open: Open,
+    (open, charge): (Open, Charge),
 ) -> Result<Lease, ConnectError> {
     let (sender, mut connection) = http2::Builder::new(OnWorker(worker.clone()))
         .timer(TokioTimer::new())
@@ -164,10 +143,12 @@ async fn speak_http2(
         .max_send_buf_size(bounds::SEND_BUFFER)
         .handshake::<_, Outbound>(TokioIo::new(stream))
         .await?;
-    let shared = Shared::new(sender);
+    let (account, using) = Account::open(charge);
+    let shared = Shared::new(sender, &account);
+    let counted = (open, account);
     let (label, limits) = (upstream.clone(), Rc::downgrade(&shared));
     worker.drive(async move {
-        let _open = open;
+        let _counted = counted;
         let ended = std::future::poll_fn(|cx| {
             let polled = Pin::new(&mut connection).poll(cx);
             if let Some(shared) = limits.upgrade() {
@@ -179,7 +160,7 @@ async fn speak_http2(
             debug!(upstream = %label.label, error = %e, "connection ended");
         }
     });
-    Ok(worker.pool.share(shared, upstream, address))
+    Ok(worker.pool.share(shared, using, upstream, address))
 }
 
 /// Opens a socket to `upstream`, beginning with the address whose turn it is and going on to

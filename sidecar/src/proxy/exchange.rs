@@ -1,17 +1,16 @@
 //! One request over one connection: an idle one if there is one, else a new one.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::attempt::{Failed, Failure, Sending};
+use super::acquire::acquire;
+use super::aim::Aim;
+use super::attempt::{Failed, Failure};
 use super::body::Outbound;
-use super::connect::connect;
 use super::pool::Lease;
 use super::translate;
-use super::upstream::Upstream;
 
 /// A connection that lay idle for longer than this may have been closed without our having
 /// looked: we look before it is used.
@@ -19,15 +18,14 @@ const LOOK_AFTER: Duration = Duration::from_millis(2);
 
 /// Sends the request over a connection that is there or, when there is none, over a new one.
 pub(super) async fn exchange(
-    send: &Sending<'_>,
-    upstream: &Arc<Upstream>,
+    aim: &mut Aim<'_>,
     mut request: Request<Outbound>,
     now: Instant,
 ) -> Result<(Response<Incoming>, Lease), Failed> {
-    let worker = send.worker;
-    while let Some(taken) = worker.pool.take(upstream, upstream.want(send.traffic), now) {
+    loop {
+        let taken = acquire(aim, now).await?;
         let mut lease = taken.lease;
-        if taken.idle_for > LOOK_AFTER {
+        if taken.idle_for.is_some_and(|idle| idle > LOOK_AFTER) {
             // Lets the runtime see what came over the sockets, and the connection's driver
             // act on it, before we trust the connection.
             tokio::task::yield_now().await;
@@ -35,23 +33,15 @@ pub(super) async fn exchange(
                 continue;
             }
         }
-        match over(&mut lease, upstream, request).await {
+        aim.address(&mut request);
+        match over(&mut lease, request).await {
             Ok(response) => return Ok((response, lease)),
             // It was closed before anything was sent: as if it had never been there.
             Err(Unanswered {
                 unsent: Some(r), ..
-            }) => request = *r,
+            }) if taken.idle_for.is_some() => request = *r,
             Err(lost) => return Err(lost.failed()),
         }
-    }
-    let connected = connect(worker, upstream, send.traffic).await;
-    let mut lease = connected.map_err(|e| Failed {
-        why: e.into(),
-        sent: false,
-    })?;
-    match over(&mut lease, upstream, request).await {
-        Ok(response) => Ok((response, lease)),
-        Err(lost) => Err(lost.failed()),
     }
 }
 
@@ -65,11 +55,11 @@ struct Unanswered {
 /// Sends the request in the form that the connection's version needs.
 async fn over(
     lease: &mut Lease,
-    upstream: &Upstream,
     mut request: Request<Outbound>,
 ) -> Result<Response<Incoming>, Unanswered> {
     let http2 = lease.is_http2();
     if http2 {
+        let upstream = lease.upstream();
         translate::to_http2(&mut request, upstream.tls.is_some(), &upstream.label);
     }
     lease.send(request).await.map_err(|mut e| {

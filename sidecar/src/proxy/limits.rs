@@ -1,11 +1,11 @@
-//! How many requests a backend may have in flight, and how many byte streams.
+//! How many requests a backend may have in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::backend::Backend;
 
-/// What a backend has let in and has not ended.
+/// The requests of a backend that have been let in and have not ended.
 #[derive(Debug)]
 pub(super) struct InFlightLimit {
     now: AtomicU32,
@@ -35,8 +35,8 @@ impl InFlightLimit {
 pub(super) enum Bound {
     /// Requests in flight.
     Requests,
-    /// Byte streams.
-    Connections,
+    /// Requests that wait for a connection.
+    Pending,
 }
 
 impl Bound {
@@ -44,39 +44,29 @@ impl Bound {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Requests => "max_requests",
-            Self::Connections => "max_connections",
+            Self::Pending => "max_pending_requests",
         }
     }
 }
 
-/// A request or a byte stream that counts for its backend as long as this lives.
+/// A request that counts for its backend as long as this lives.
 #[derive(Debug)]
-pub(super) struct Admitted(Arc<Backend>, Bound);
+pub(super) struct Admitted(Arc<Backend>);
 
 impl Admitted {
     /// Lets a request in; `None` when there are as many as there may be.
     pub(super) fn to(backend: &Arc<Backend>) -> Option<Self> {
-        Self::within(Bound::Requests, backend)
-    }
-
-    /// Lets a byte stream in; `None` when there are as many as there may be.
-    pub(super) fn stream_to(backend: &Arc<Backend>) -> Option<Self> {
-        Self::within(Bound::Connections, backend)
-    }
-
-    fn within(bound: Bound, backend: &Arc<Backend>) -> Option<Self> {
-        let limit = backend.limit(bound);
+        let limit = &backend.requests;
         let before = limit.now.fetch_add(1, Ordering::Relaxed);
         // Whoever is refused counts for a moment only, and only against others who come in
         // that same moment: the bound is never exceeded.
-        let admitted = Self(backend.clone(), bound);
+        let admitted = Self(backend.clone());
         (before < limit.max.load(Ordering::Relaxed)).then_some(admitted)
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let limit = self.0.limit(self.1);
-        limit.now.fetch_sub(1, Ordering::Relaxed);
+        self.0.requests.now.fetch_sub(1, Ordering::Relaxed);
     }
 }

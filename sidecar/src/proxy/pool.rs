@@ -4,22 +4,30 @@
 //! The one used last is lent first, so that what a burst opened falls idle and is closed.
 //! One in HTTP/2 stays here and is shared by as many exchanges as its peer allows.
 
+mod account;
+mod dial;
+mod lend;
 mod shared;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::body::Outbound;
+use super::gate::Gate;
 use super::upstream::{Upstream, Want};
+pub(super) use account::{Account, Use};
+pub(super) use dial::Dial;
+pub(super) use lend::{Wait, Waited};
 pub(super) use shared::Shared;
 use shared::Stream;
 
@@ -33,6 +41,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 
 struct Idle {
     sender: http1::SendRequest<Outbound>,
+    account: Weak<Account>,
     address: SocketAddr,
     since: Instant,
     until: Instant,
@@ -47,10 +56,13 @@ struct Slot {
 }
 
 /// The connections by instance.
-#[derive(Default)]
 pub(super) struct Pool {
+    /// Whose it is.
+    worker: usize,
     slots: RefCell<HashMap<u64, Slot>>,
     idle: Cell<usize>,
+    /// Connections that wait for those who waited for them, by ticket.
+    tray: RefCell<HashMap<u64, Lease>>,
 }
 
 enum Sender {
@@ -62,6 +74,7 @@ enum Sender {
 /// HTTP/1, and gives up the place on one in HTTP/2.
 pub(super) struct Lease {
     sender: Sender,
+    using: Use,
     upstream: Arc<Upstream>,
     address: SocketAddr,
     pool: Rc<Pool>,
@@ -71,12 +84,14 @@ impl Lease {
     /// Over a new connection in HTTP/1.
     pub(super) fn one(
         sender: http1::SendRequest<Outbound>,
+        using: Use,
         upstream: Arc<Upstream>,
         address: SocketAddr,
         pool: Rc<Pool>,
     ) -> Self {
         Self {
             sender: Sender::One(sender),
+            using,
             upstream,
             address,
             pool,
@@ -86,6 +101,11 @@ impl Lease {
     /// Whether the connection speaks HTTP/2.
     pub(super) fn is_http2(&self) -> bool {
         matches!(self.sender, Sender::Two(_))
+    }
+
+    /// Where it leads to.
+    pub(super) fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
     }
 
     /// Whether a request can be sent at once.
@@ -101,6 +121,7 @@ impl Lease {
         &mut self,
         request: Request<Outbound>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Outbound>>> {
+        self.using.account().count();
         match &mut self.sender {
             Sender::One(sender) => sender.try_send_request(request).await,
             Sender::Two(stream) => stream.send(request).await,
@@ -110,12 +131,24 @@ impl Lease {
     /// Gives the connection back for the next exchange. The response must have been read to
     /// its end; a connection that turns out not to be free for another is closed.
     pub(super) fn hand_back(self, now: Instant, keep_alive: Option<Duration>) {
-        let sender = match self.sender {
+        let (wanted, more) = self.using.standing();
+        let gone = self.upstream.is_gone() || !self.upstream.addresses.contain(&self.address);
+        let closed = match &self.sender {
+            Sender::One(sender) => sender.is_closed(),
+            Sender::Two(stream) => stream.is_closed(),
+        };
+        let lease = match wanted && more && !gone && !closed {
+            false => self,
+            true => match self.offer(now) {
+                Some(unwanted) => unwanted,
+                None => return,
+            },
+        };
+        let sender = match lease.sender {
             Sender::Two(stream) => return stream.ended(now),
             Sender::One(sender) => sender,
         };
-        let gone = self.upstream.is_gone() || !self.upstream.addresses.contain(&self.address);
-        if sender.is_closed() || gone || self.pool.idle.get() >= MAX_IDLE {
+        if closed || gone || !more || lease.pool.idle.get() >= MAX_IDLE {
             return;
         }
         let stay = keep_alive.map_or(IDLE_TIMEOUT, |said| {
@@ -124,17 +157,37 @@ impl Lease {
         if stay.is_zero() {
             return;
         }
-        let mut slots = self.pool.slots.borrow_mut();
-        let slot = Slot::of(&mut slots, &self.upstream);
+        let mut slots = lease.pool.slots.borrow_mut();
+        let slot = Slot::of(&mut slots, &lease.upstream);
         if slot.idle.len() < MAX_IDLE_EACH {
             slot.idle.push(Idle {
                 sender,
-                address: self.address,
+                account: Rc::downgrade(lease.using.account()),
+                address: lease.address,
                 since: now,
                 until: now + stay,
             });
-            self.pool.idle.set(self.pool.idle.get() + 1);
+            lease.pool.idle.set(lease.pool.idle.get() + 1);
         }
+    }
+}
+
+impl Idle {
+    /// Whether it is counted for the backend of `gate`.
+    fn is_of(&self, gate: &Gate) -> bool {
+        self.account.upgrade().is_some_and(|a| a.is_of(gate))
+    }
+
+    /// Whether it may carry another request of the backend of `gate`.
+    fn allows(&self, gate: &Gate) -> bool {
+        let account = self.account.upgrade();
+        account.is_none_or(|a| gate.allows(a.requests()))
+    }
+
+    /// See [`Account::wanted_back`].
+    fn wanted_back(&self) -> SmallVec<[Arc<Gate>; 1]> {
+        let account = self.account.upgrade();
+        account.map_or_else(SmallVec::new, |a| a.wanted_back())
     }
 }
 
@@ -142,7 +195,8 @@ impl Lease {
 pub(super) struct Taken {
     pub(super) lease: Lease,
     /// How long it lay there: its end may have come meanwhile, and not be known yet.
-    pub(super) idle_for: Duration,
+    /// `None`: it is new.
+    pub(super) idle_for: Option<Duration>,
 }
 
 impl Slot {
@@ -157,11 +211,28 @@ impl Slot {
 }
 
 impl Pool {
-    /// A connection to `upstream` that is there already and speaks what is wanted.
+    /// The pool of a worker.
+    pub(super) fn new(worker: usize) -> Rc<Self> {
+        Rc::new(Self {
+            worker,
+            slots: RefCell::default(),
+            idle: Cell::new(0),
+            tray: RefCell::default(),
+        })
+    }
+
+    /// Whose it is.
+    pub(super) fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// A connection to `upstream` that is there already, speaks what is wanted, and is within
+    /// the bounds of the backend of `gate`: rather one that is counted for it already.
     pub(super) fn take(
         self: &Rc<Self>,
         upstream: &Arc<Upstream>,
         want: Want,
+        gate: &Arc<Gate>,
         now: Instant,
     ) -> Option<Taken> {
         let mut slots = self.slots.borrow_mut();
@@ -169,71 +240,80 @@ impl Pool {
         match want {
             Want::One => {}
             Want::Two => {
-                let (address, free) = slot.shared.iter().find(|(_, shared)| shared.has_room())?;
+                // Those that have carried enough are closed when their exchanges have ended.
+                slot.shared
+                    .retain(|(_, shared)| !shared.is_of(gate) || shared.allows(gate));
+                let free = || slot.shared.iter().filter(|(_, shared)| shared.has_room());
+                let (address, free) = free()
+                    .find(|(_, shared)| shared.is_of(gate))
+                    .or_else(|| free().find(|(_, shared)| shared.allows(gate)))?;
+                let using = free.begin(gate)?;
                 return Some(Taken {
-                    lease: self.stream(free, upstream, *address),
-                    idle_for: Duration::ZERO,
+                    lease: self.stream(free, using, upstream, *address),
+                    idle_for: Some(Duration::ZERO),
                 });
             }
             Want::Either => return None,
         }
-        while let Some(idle) = slot.idle.pop() {
+        loop {
+            let own = slot.idle.iter().rposition(|c| c.is_of(gate));
+            let found = own.or_else(|| slot.idle.iter().rposition(|c| c.allows(gate)));
+            let at = found?;
+            let idle = slot.idle.remove(at);
             self.idle.set(self.idle.get() - 1);
             // A sender that is not ready belongs to a connection that is still sending a
             // request whose response came early; it is not worth waiting for.
             let usable = idle.until > now && idle.sender.is_ready();
-            if usable && upstream.addresses.contain(&idle.address) {
-                let pool = self.clone();
-                return Some(Taken {
-                    lease: Lease::one(idle.sender, upstream.clone(), idle.address, pool),
-                    idle_for: now.saturating_duration_since(idle.since),
-                });
-            }
+            let usable = usable && upstream.addresses.contain(&idle.address);
+            let account = idle.account.upgrade();
+            let Some(account) = account.filter(|a| usable && gate.allows(a.requests())) else {
+                continue;
+            };
+            let Some(using) = account.begin(gate, false) else {
+                slot.idle.insert(at, idle);
+                self.idle.set(self.idle.get() + 1);
+                return None;
+            };
+            let pool = self.clone();
+            return Some(Taken {
+                lease: Lease::one(idle.sender, using, upstream.clone(), idle.address, pool),
+                idle_for: Some(now.saturating_duration_since(idle.since)),
+            });
         }
-        None
     }
 
     /// Takes in a new connection in HTTP/2, and lends its first stream.
     pub(super) fn share(
         self: &Rc<Self>,
         shared: Rc<Shared>,
+        using: Use,
         upstream: &Arc<Upstream>,
         address: SocketAddr,
     ) -> Lease {
-        let lease = self.stream(&shared, upstream, address);
-        let mut slots = self.slots.borrow_mut();
-        let slot = Slot::of(&mut slots, upstream);
-        slot.shared.push((address, shared));
+        let lease = self.stream(&shared, using, upstream, address);
+        {
+            let mut slots = self.slots.borrow_mut();
+            let slot = Slot::of(&mut slots, upstream);
+            slot.shared.push((address, shared));
+        }
+        self.lend_places(&lease);
         lease
     }
 
     fn stream(
         self: &Rc<Self>,
         shared: &Rc<Shared>,
+        using: Use,
         upstream: &Arc<Upstream>,
         address: SocketAddr,
     ) -> Lease {
         Lease {
             sender: Sender::Two(Stream::new(shared.clone())),
+            using,
             upstream: upstream.clone(),
             address,
             pool: self.clone(),
         }
-    }
-
-    /// Asks for the right to open a connection that others may share. Who is second waits
-    /// for the first.
-    pub(super) fn dial(self: &Rc<Self>, upstream: &Arc<Upstream>) -> Dial {
-        let mut slots = self.slots.borrow_mut();
-        let slot = Slot::of(&mut slots, upstream);
-        if let Some(first) = &slot.dialling {
-            return Dial::Wait(first.clone());
-        }
-        slot.dialling = Some(Rc::default());
-        Dial::Go(Dialling {
-            pool: self.clone(),
-            key: upstream.key,
-        })
     }
 
     /// Closes what has been idle for too long, was closed by its peer, or leads to an
@@ -263,28 +343,8 @@ impl Pool {
     pub(super) fn clear(&self) {
         self.slots.borrow_mut().clear();
         self.idle.set(0);
-    }
-}
-
-/// Who opens a connection that others may share.
-pub(super) enum Dial {
-    /// The asker; the others wait until this is dropped.
-    Go(Dialling),
-    /// Somebody else does: the asker is told when it is over, whichever way.
-    Wait(Rc<Notify>),
-}
-
-/// The right to open a connection; it ends with the attempt.
-pub(super) struct Dialling {
-    pool: Rc<Pool>,
-    key: u64,
-}
-
-impl Drop for Dialling {
-    fn drop(&mut self) {
-        let mut slots = self.pool.slots.borrow_mut();
-        if let Some(others) = slots.get_mut(&self.key).and_then(|s| s.dialling.take()) {
-            others.notify_waiters();
-        }
+        // What lies there holds the pool.
+        let tray = self.tray.take();
+        drop(tray);
     }
 }

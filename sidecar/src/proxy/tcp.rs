@@ -21,7 +21,6 @@ use tokio::sync::Notify;
 use tracing::debug;
 
 use super::connect::{CONNECT_TIMEOUT, ConnectError, dial};
-use super::limits::Admitted;
 use super::listener::{self, Listen};
 use super::metrics::StreamStats;
 use super::record::Flag;
@@ -176,7 +175,7 @@ async fn carry(worker: &Rc<Worker>, port: &Port, caller: TcpStream, peer: Socket
         }
     };
     record.routed(&plan);
-    let Some(_admitted) = Admitted::stream_to(&plan.backend) else {
+    let Some(_charge) = plan.backend.gate.reserve() else {
         debug!(%peer, backend = %plan.backend.label, "more than max_connections");
         return record.refused(Flag::Overflow);
     };

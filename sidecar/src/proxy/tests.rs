@@ -2,6 +2,7 @@
 
 mod addressing;
 mod affinity;
+mod connections;
 mod draining;
 mod ejection;
 mod faults;

@@ -102,6 +102,11 @@ impl Trial {
         *self.member.borrow_mut() = Some((member, now));
     }
 
+    /// Nobody is asked for now.
+    pub(super) fn pause(&self) {
+        self.member.take();
+    }
+
     /// It was found out how it did.
     pub(super) fn end(&self, backend: &Backend, verdict: Verdict) {
         if let Some((member, _)) = self.member.take() {

@@ -44,11 +44,11 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, log: Option<access_log::Log>) -> Rc<Self> {
+    pub(super) fn new(at: usize, shared: Arc<Shared>, log: Option<access_log::Log>) -> Rc<Self> {
         Rc::new(Self {
             routes: RefCell::new(Cache::new(shared.routes.clone())),
             shared,
-            pool: Rc::default(),
+            pool: Pool::new(at),
             connections: Connections::new(),
             streams: Streams::default(),
             log: log.map(access_log::Buffer::new),
@@ -106,7 +106,7 @@ impl Worker {
             .map(|(port, listener)| Ok((port, TcpListener::from_std(listener)?)))
             .collect::<io::Result<Vec<_>>>()?;
         let housekeeping = async {
-            tokio::join!(self.sweep(), self.flush());
+            tokio::join!(self.sweep(), self.flush(), self.give_up());
         };
         tokio::select! {
             () = housekeeping => {}
@@ -151,8 +151,28 @@ impl Worker {
         loop {
             let now = tick.tick().await.into_std();
             self.pool.sweep(now);
+            self.pool.give_up();
             self.connections.sweep(now);
             self.clock.borrow_mut().set();
+        }
+    }
+
+    /// Has the other workers give up idle connections that somebody waits for.
+    pub(super) fn nudge_others(&self) {
+        for (at, nudge) in self.shared.nudges.iter().enumerate() {
+            if at != self.pool.worker() {
+                nudge.notify_one();
+            }
+        }
+    }
+
+    async fn give_up(&self) {
+        let Some(nudge) = self.shared.nudges.get(self.pool.worker()) else {
+            return std::future::pending().await;
+        };
+        loop {
+            nudge.notified().await;
+            self.pool.give_up();
         }
     }
 

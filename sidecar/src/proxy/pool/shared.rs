@@ -1,19 +1,24 @@
 //! Connections in HTTP/2, which many exchanges share.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http2};
+use smallvec::SmallVec;
 
+use super::account::{Account, Forgotten, Use};
 use crate::proxy::body::Outbound;
+use crate::proxy::gate::Gate;
 use crate::proxy::http2::MAX_STREAMS;
 
 /// One connection.
 pub(in crate::proxy) struct Shared {
     sender: RefCell<http2::SendRequest<Outbound>>,
+    account: Weak<Account>,
     /// Exchanges on it now.
     streams: Cell<usize>,
     /// How many its peer allows.
@@ -24,9 +29,13 @@ pub(in crate::proxy) struct Shared {
 
 impl Shared {
     /// A connection that nobody uses yet.
-    pub(in crate::proxy) fn new(sender: http2::SendRequest<Outbound>) -> Rc<Self> {
+    pub(in crate::proxy) fn new(
+        sender: http2::SendRequest<Outbound>,
+        account: &Rc<Account>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             sender: RefCell::new(sender),
+            account: Rc::downgrade(account),
             streams: Cell::new(0),
             limit: Cell::new(MAX_STREAMS as usize),
             since: Cell::new(Instant::now()),
@@ -40,6 +49,39 @@ impl Shared {
 
     pub(super) fn has_room(&self) -> bool {
         self.streams.get() < self.limit.get() && !self.sender.borrow().is_closed()
+    }
+
+    /// Whether it is counted for the backend of `gate`.
+    pub(super) fn is_of(&self, gate: &Gate) -> bool {
+        self.account.upgrade().is_some_and(|a| a.is_of(gate))
+    }
+
+    /// Whether it may carry another request of the backend of `gate`.
+    pub(super) fn allows(&self, gate: &Gate) -> bool {
+        let account = self.account.upgrade();
+        account.is_some_and(|a| gate.allows(a.requests()))
+    }
+
+    /// Begins an exchange, see [`Account::begin`].
+    pub(super) fn begin(&self, gate: &Arc<Gate>) -> Option<Use> {
+        self.account.upgrade()?.begin(gate, true)
+    }
+
+    /// See [`Account::wanted_back`].
+    pub(super) fn wanted_back(&self) -> SmallVec<[Arc<Gate>; 1]> {
+        let account = self.account.upgrade();
+        account.map_or_else(SmallVec::new, |a| a.wanted_back())
+    }
+
+    /// See [`Account::forget`].
+    pub(super) fn forget(&self, gate: &Gate) -> Forgotten {
+        let account = self.account.upgrade();
+        account.map_or(Forgotten::Not, |a| a.forget(gate))
+    }
+
+    /// Whether this is its account.
+    pub(super) fn has(&self, account: &Rc<Account>) -> bool {
+        self.account.as_ptr() == Rc::as_ptr(account)
     }
 
     /// Whether it can be let go: it is closed, or nobody has used it for `idle`.
@@ -71,8 +113,13 @@ impl Stream {
         self.0.sender.borrow_mut().try_send_request(request)
     }
 
+    /// The connection.
+    pub(super) fn connection(&self) -> &Rc<Shared> {
+        &self.0
+    }
+
     /// The exchange has come to its end.
-    pub(super) fn ended(self, now: Instant) {
+    pub(super) fn ended(&self, now: Instant) {
         self.0.since.set(now);
     }
 }

@@ -39,7 +39,7 @@ async fn text(response: Response<hyper::body::Incoming>) -> (u16, HeaderMap, Str
 }
 
 /// An instance that says by its metadata that it speaks HTTP/2.
-fn speaking_http2(value: &str) -> a8_common::model::Instance {
+pub(super) fn speaking_http2(value: &str) -> a8_common::model::Instance {
     let mut json = serde_json::to_value(instance("s", "v1", value)).unwrap();
     json["metadata"] = serde_json::json!({"protocol": "h2"});
     serde_json::from_str(&json.to_string()).unwrap()
