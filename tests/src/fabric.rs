@@ -1,5 +1,6 @@
 //! A whole fabric: registry, controller, services with a sidecar beside each, a gateway.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use futures_util::{StreamExt, stream};
@@ -97,13 +98,42 @@ impl Fabric {
         self.sidecar_at(ports::free(), "gateway", "none", "").await
     }
 
+    /// Starts a sidecar without a service whose way in is a port that leads to `service`
+    /// whatever is spoken over it; `more` is added to its `proxy_config`.
+    pub async fn gateway_to(&self, service: &str, more: &str) -> (Sidecar, SocketAddr) {
+        let (proxy, port) = (ports::free(), ports::free());
+        let config =
+            format!("  tcp_proxies: [{{service: {service}, listener_port: {port}}}]\n  {more}\n");
+        let sidecar = self.start_sidecar(proxy, "gateway", "none", "", &config);
+        (sidecar.await, SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    /// Starts a sidecar that registers `name` at `port`, to be spoken to by TCP.
+    pub async fn tcp_service(&self, name: &str, version: &str, port: u16) -> Sidecar {
+        let more =
+            format!("register: true\nendpoint:\n  host: 127.0.0.1\n  port: {port}\n  type: tcp\n");
+        self.sidecar_at(ports::free(), name, version, &more).await
+    }
+
     /// Starts a sidecar with `more` in its configuration, and waits until it is ready.
     async fn sidecar_at(&self, proxy: u16, name: &str, version: &str, more: &str) -> Sidecar {
+        self.start_sidecar(proxy, name, version, more, "").await
+    }
+
+    /// Does the same with `own` at the end of its `proxy_config`.
+    async fn start_sidecar(
+        &self,
+        proxy: u16,
+        name: &str,
+        version: &str,
+        more: &str,
+        own: &str,
+    ) -> Sidecar {
         let admin = ports::free();
         let config = format!(
             "service:\n  name: {name}\n  tags: [version={version}]\nproxy: true\n{more}\
              registry:\n  url: {}\ncontroller:\n  url: {}\nproxy_config:\n  \
-             http_listener_port: {proxy}\n  admin_port: {admin}\n  worker_threads: 1\n",
+             http_listener_port: {proxy}\n  admin_port: {admin}\n  worker_threads: 1\n{own}",
             self.registry.url, self.controller.url
         );
         let file = self.folder.path().join(format!("sidecar-{proxy}.yaml"));
