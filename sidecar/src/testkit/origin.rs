@@ -84,6 +84,8 @@ impl Origin {
                             .await
                     } else {
                         http1::Builder::new()
+                            // A caller that has said all may still listen.
+                            .half_close(true)
                             .serve_connection(stream, service)
                             .await
                     };
