@@ -18,7 +18,7 @@ use super::body::Outbound;
 use super::converse::OnWorker;
 use super::gate::Charge;
 use super::http2 as bounds;
-use super::pool::{Account, Lease, Shared};
+use super::pool::{Account, Lease, Shared, Single};
 use super::tls::{self, Offer};
 use super::transport::Transport;
 use super::upstream::{Open, Upstream, Want};
@@ -116,13 +116,14 @@ async fn speak_http1(
     let label = upstream.clone();
     let (account, using) = Account::open(charge);
     let counted = (open, account);
-    worker.drive(async move {
+    let driver = worker.drive(async move {
         let _counted = counted;
         if let Err(e) = connection.with_upgrades().await {
             debug!(upstream = %label.label, error = %e, "connection ended");
         }
     });
     let pool = worker.pool.clone();
+    let sender = Single::new(sender, driver);
     Ok(Lease::one(sender, using, upstream.clone(), address, pool))
 }
 

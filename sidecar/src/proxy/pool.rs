@@ -8,6 +8,7 @@ mod account;
 mod dial;
 mod lend;
 mod shared;
+mod single;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
+use hyper::client::conn::TrySendError;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
@@ -30,6 +31,7 @@ pub(super) use dial::Dial;
 pub(super) use lend::{Wait, Waited};
 pub(super) use shared::Shared;
 use shared::Stream;
+pub(super) use single::Single;
 
 /// The most idle connections that a worker keeps, to one instance and to all.
 const MAX_IDLE_EACH: usize = 256;
@@ -40,7 +42,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 const MARGIN: Duration = Duration::from_secs(1);
 
 struct Idle {
-    sender: http1::SendRequest<Outbound>,
+    sender: Single,
     account: Weak<Account>,
     address: SocketAddr,
     since: Instant,
@@ -66,7 +68,7 @@ pub(super) struct Pool {
 }
 
 enum Sender {
-    One(http1::SendRequest<Outbound>),
+    One(Single),
     Two(Stream),
 }
 
@@ -83,7 +85,7 @@ pub(super) struct Lease {
 impl Lease {
     /// Over a new connection in HTTP/1.
     pub(super) fn one(
-        sender: http1::SendRequest<Outbound>,
+        sender: Single,
         using: Use,
         upstream: Arc<Upstream>,
         address: SocketAddr,
@@ -123,7 +125,7 @@ impl Lease {
     ) -> Result<Response<Incoming>, TrySendError<Request<Outbound>>> {
         self.using.account().count();
         match &mut self.sender {
-            Sender::One(sender) => sender.try_send_request(request).await,
+            Sender::One(sender) => sender.send(request).await,
             Sender::Two(stream) => stream.send(request).await,
         }
     }

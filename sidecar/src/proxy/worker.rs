@@ -13,7 +13,7 @@ use a8_common::task::Stop;
 use arc_swap::{ArcSwap, Cache};
 use http::request::Parts;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tracing::error;
 
@@ -83,7 +83,7 @@ impl Worker {
     }
 
     /// Runs the task of a connection until it ends, at most as long as the worker runs.
-    pub(super) fn drive(&self, work: impl Future<Output = ()> + 'static) {
+    pub(super) fn drive(&self, work: impl Future<Output = ()> + 'static) -> AbortHandle {
         let mut tasks = self.tasks.borrow_mut();
         while let Some(ended) = tasks.try_join_next() {
             if let Err(e) = ended
@@ -92,7 +92,7 @@ impl Worker {
                 error!("the task of a connection panicked");
             }
         }
-        tasks.spawn_local(work);
+        tasks.spawn_local(work)
     }
 
     /// Serves until `ending` says so, and lets requests in flight end, and byte streams.
