@@ -189,7 +189,9 @@ impl Fabric {
 }
 
 impl Sidecar {
-    async fn start(config: &Path, proxy: u16, admin: u16) -> Self {
+    /// Starts a sidecar that listens on `proxy` and `admin` by its configuration, and waits
+    /// until it is ready.
+    pub async fn start(config: &Path, proxy: u16, admin: u16) -> Self {
         let args = [
             format!("--config={}", config.display()),
             "--log_format=json".to_owned(),

@@ -59,7 +59,8 @@ impl Process {
         Self::spawn(name, command)
     }
 
-    fn spawn(name: &str, mut command: Command) -> Self {
+    /// Starts any program, which is called `name` in messages.
+    pub fn spawn(name: &str, mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
