@@ -149,6 +149,7 @@ fn open_registrar(
         host: register.host.clone(),
         port: register.port,
         kind: register.kind,
+        protocol: register.protocol,
         registries: registries.collect(),
     };
     let client = Arc::new(Client::new(Peer::open(&register.registry)?));

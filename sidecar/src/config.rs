@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use a8_common::config::{Secret, Settings};
-use a8_common::model::{EndpointType, Identity, ServiceName, Tags};
+use a8_common::model::{EndpointType, HttpVersion, Identity, ServiceName, Tags};
 use a8_common::{peer, telemetry};
 use serde::Deserialize;
 use serde_json::Value;
@@ -56,6 +56,8 @@ pub struct Register {
     pub port: u16,
     /// How the service is spoken to.
     pub kind: EndpointType,
+    /// The only version of HTTP that it speaks.
+    pub protocol: Option<HttpVersion>,
     /// The registry.
     pub registry: peer::Config,
 }
@@ -198,6 +200,9 @@ fn read_register(settings: &Settings, registry: Option<peer::Config>) -> Option<
         host: settings.text("endpoint_host"),
         port: port?,
         kind: settings.parsed("endpoint_type")?,
+        protocol: settings
+            .text("endpoint_protocol")
+            .and_then(|name| HttpVersion::from_name(&name)),
         registry: registry?,
     })
 }

@@ -7,7 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use a8_common::model::{Endpoint, EndpointError, EndpointType, Identity, InstanceId, Status};
+use a8_common::model::{
+    Endpoint, EndpointError, EndpointType, HttpVersion, Identity, InstanceId, Status,
+};
 use a8_common::registration::{Announcement, Error, Lease, Registration};
 use a8_common::task::Stop;
 use serde::Serialize;
@@ -42,6 +44,8 @@ pub struct Place {
     pub port: u16,
     /// How it is spoken to.
     pub kind: EndpointType,
+    /// The only version of HTTP that it speaks.
+    pub protocol: Option<HttpVersion>,
     /// Hosts and ports of the registries.
     pub registries: Vec<(String, u16)>,
 }
@@ -175,7 +179,7 @@ impl Registrar {
             ttl: None,
             status: Status::Up,
             tags: self.identity.tags.clone(),
-            metadata: None,
+            metadata: self.place.protocol.map(HttpVersion::metadata),
         };
         let granted = self.registry.register(&me).await?;
         info!(id = %granted.id, service = %me.service_name, endpoint = me.endpoint.value(), "registered");

@@ -90,6 +90,8 @@ pub struct Owner {
     now: Status,
     status: watch::Sender<Status>,
     patience: Patience,
+    /// Whether there was enough waiting for the first load.
+    impatient: bool,
 }
 
 impl Owner {
@@ -116,6 +118,7 @@ impl Owner {
             now: Status::default(),
             status,
             patience,
+            impatient: false,
         };
         (owner, report)
     }
@@ -125,7 +128,7 @@ impl Owner {
         let first = Instant::now() + self.patience.first_load;
         let (mut more_instances, mut more_rules) = (true, true);
         while more_instances || more_rules {
-            let waiting = !self.now.routing;
+            let waiting = !self.now.routing && !self.impatient;
             let held = self.next_deadline();
             tokio::select! {
                 () = stop.wait() => return,
@@ -137,7 +140,10 @@ impl Owner {
                     Some(update) => self.on_rules(update),
                     None => more_rules = false,
                 },
-                () = sleep_until(first), if waiting => self.begin(false),
+                () = sleep_until(first), if waiting => {
+                    self.impatient = true;
+                    self.begin();
+                }
                 () = sleep_until(held.unwrap_or(first)), if held.is_some() => self.let_go(),
             }
         }
@@ -154,7 +160,7 @@ impl Owner {
             next = self.instances.ready();
         }
         self.refresh(&touched);
-        self.begin(true);
+        self.begin();
     }
 
     fn on_rules(&mut self, update: Update<Rule>) {
@@ -166,7 +172,7 @@ impl Owner {
             next = self.rules.ready();
         }
         self.rebuild();
-        self.begin(true);
+        self.begin();
     }
 
     /// Lets go of what has been held for long enough.
@@ -234,17 +240,17 @@ impl Owner {
         self.services = Arc::new(services);
     }
 
-    /// Begins to route once both feeds have loaded, or when there was enough waiting.
-    fn begin(&mut self, patient: bool) {
-        let loaded = self.now.instances.epoch.is_some() && self.now.rules.epoch.is_some();
-        if !self.now.routing && !loaded && !patient {
-            warn!(
-                instances = self.now.instances.epoch.is_some(),
-                rules = self.now.rules.epoch.is_some(),
-                "routing begins without having heard of everything"
-            );
+    /// Begins to route once both feeds have loaded or, when there was enough waiting, the
+    /// instances alone: without rules there are the default routes, without instances there
+    /// is nothing that could be said.
+    fn begin(&mut self) {
+        let instances = self.now.instances.epoch.is_some();
+        let rules = self.now.rules.epoch.is_some();
+        let enough = instances && (rules || self.impatient);
+        if enough && !self.now.routing && !rules {
+            warn!("routing begins without having heard of the rules");
         }
-        self.now.routing |= loaded || !patient;
+        self.now.routing |= enough;
         self.publish();
     }
 

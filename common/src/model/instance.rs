@@ -165,6 +165,16 @@ pub enum HttpVersion {
 }
 
 impl HttpVersion {
+    /// What an instance says of itself that speaks this version only.
+    pub fn metadata(self) -> Metadata {
+        let name = match self {
+            Self::One => "http/1.1",
+            Self::Two => "h2",
+        };
+        let document = serde_json::value::to_raw_value(&serde_json::json!({"protocol": name}));
+        Metadata::new(document.expect("a map of texts can be written"))
+    }
+
     /// Reads the names that are in use for it: those of RFC 7301, and what Kubernetes calls
     /// `appProtocol`.
     pub fn from_name(name: &str) -> Option<Self> {

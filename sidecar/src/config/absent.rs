@@ -100,7 +100,12 @@ fn remarks(settings: &Settings) -> Vec<String> {
         ),
         (&["tcp_proxies"], settings.flag("proxy"), "proxy is off"),
         (
-            &["endpoint_host", "endpoint_port", "endpoint_type"],
+            &[
+                "endpoint_host",
+                "endpoint_port",
+                "endpoint_type",
+                "endpoint_protocol",
+            ],
             settings.flag("register"),
             "register is off",
         ),

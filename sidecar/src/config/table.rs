@@ -57,6 +57,12 @@ const SERVICE: Group = Group {
         .at("endpoint.type")
         .or("http"),
         Setting::new(
+            "endpoint_protocol",
+            Kind::Choice(&["http/1.1", "h2"]),
+            "The only version of HTTP that the service speaks, when callers are to know",
+        )
+        .at("endpoint.protocol"),
+        Setting::new(
             "healthchecks",
             Kind::ListOrSection,
             "URLs by which the service's health is checked",

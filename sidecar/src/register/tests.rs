@@ -8,6 +8,7 @@ fn place(host: Option<&str>) -> Place {
         host: host.map(Into::into),
         port: 9080,
         kind: EndpointType::Http,
+        protocol: None,
         registries: vec![("127.0.0.1".into(), 1)],
     }
 }

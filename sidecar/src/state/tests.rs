@@ -196,3 +196,15 @@ async fn routing_begins_without_a_rule_source_that_never_answers() {
     fabric.load(vec![instance("s", "v1", "h:2")], RULES).await;
     assert_eq!(members(&fabric, "s"), ["h:2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_instances_there_is_nothing_to_say() {
+    let mut fabric = Fabric::silent(Patience::default());
+    fabric.load_rules(RULES);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!fabric.routes.load().loaded && !fabric.status.borrow().routing);
+    // Both have loaded then, however late.
+    fabric.load_instances(vec![instance("s", "v1", "h:1")]);
+    fabric.status.wait_for(|s| s.routing).await.unwrap();
+    assert_eq!(members(&fabric, "s"), ["h:1"]);
+}
