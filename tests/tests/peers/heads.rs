@@ -131,3 +131,26 @@ async fn odd_answers_are_understood() {
         assert_eq!(name.fields("x-name"), ["Jos\u{fffd}"]);
     }
 }
+
+#[tokio::test]
+async fn heads_without_measure_are_refused() {
+    let mut setup = Setup::new();
+    let _instances = instances::start(&mut setup).await;
+    let both = Both::start(&setup).await;
+    let fields = setup.folder().join("fields");
+    std::fs::write(&fields, "X-Many: 1\n".repeat(7_000)).unwrap();
+    let many = format!("@{}", fields.display());
+    let long = format!("X-Long: {}", "x".repeat(70_000));
+    let far = format!("/nginx/{}", "x".repeat(20_000));
+    for way in both.ways() {
+        let far = way.expect(414, &far, &[]).await;
+        assert_eq!(far.fields("content-length").len(), 1);
+        // What nghttp2's clients, curl among them, do not even send.
+        if way.version == Version::Two {
+            continue;
+        }
+        for more in [["-H", &long], ["-H", &many]] {
+            way.expect(431, "/nginx/small", &more).await;
+        }
+    }
+}

@@ -19,6 +19,10 @@ mod tools;
 
 mod bodies;
 mod faults;
+mod grpc;
 mod heads;
+mod load;
+mod raw;
 mod stalls;
 mod streams;
+mod websocket;

@@ -2,12 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
+/// Whom the certificate is for: this machine, and the services that gRPC's callers, who compare
+/// it with the name of the host, ask for.
+const NAMES: [&str; 9] = [
+    "localhost",
+    "127.0.0.1",
+    "grpc",
+    "grpc-tls",
+    "nobody",
+    "empty",
+    "refused",
+    "broken",
+    "silent",
+];
+
 /// The files, in a folder that somebody else owns.
 #[derive(Clone)]
 pub(crate) struct Papers {
     /// The authority.
     pub(crate) authority: PathBuf,
-    /// The certificate for `localhost` and 127.0.0.1.
+    /// The certificate.
     pub(crate) chain: PathBuf,
     /// Its key.
     pub(crate) key: PathBuf,
@@ -26,7 +40,7 @@ impl Papers {
         let authority = params.self_signed(&key).unwrap().pem();
         let issuer = rcgen::Issuer::new(params, key);
         let own = rcgen::KeyPair::generate().unwrap();
-        let names = ["localhost", "127.0.0.1"].map(String::from);
+        let names: Vec<_> = NAMES.into_iter().map(String::from).collect();
         let mut params = rcgen::CertificateParams::new(names).unwrap();
         params
             .distinguished_name
