@@ -72,8 +72,11 @@ build.registry build.controller build.sidecar build.cli build.exampleapps:
 	@$(CARGO) build --release --package $(PACKAGE)
 
 .PHONY: bench
-bench: ## The benchmarks
+bench: ## What a request costs beside nginx and Envoy, and how soon a change bites
+	@scripts/setup cc wrk peers
+	@$(CARGO) build --release --workspace --bins
 	@bench/run $(ARGS)
+	@$(CARGO) bench --package a8-tests --bench changes
 
 .PHONY: clean
 clean: ## Remove what was built

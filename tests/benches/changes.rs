@@ -1,10 +1,11 @@
 //! How soon a change of rules is in effect at a gateway, and whether it costs a request.
 //!
 //! Part one: after the answer to each change the gateway is asked, one request after the
-//! other, until the answer comes from the new version. Part two: changes alternate as fast
-//! as the controller takes them while wrk keeps the gateway busy.
+//! other, until the answer comes from the new version. Part two: changes alternate, first
+//! one each 5 ms and then as fast as the controller takes them, while wrk keeps the gateway
+//! busy.
 //!
-//! `cargo bench -p a8-tests --bench changes`, over the release binaries; wrk must be there.
+//! Part of `make bench`; runs over the release binaries, and needs wrk.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -68,16 +69,25 @@ async fn main() {
     println!("  p50 {:?}  p99 {:?}  max {:?}", at(0.5), at(0.99), at(1.0));
     println!("  within 100 ms: {within} of {TIMED}");
 
-    let load = wrk(&gateway);
+    for pace in [Duration::from_millis(5), Duration::from_nanos(1)] {
+        under_load(&fabric, &gateway, pace).await;
+    }
+    drop((v1, v2));
+}
+
+/// Changes the rules at most once each `pace` while there is load.
+async fn under_load(fabric: &Fabric, gateway: &Sidecar, pace: Duration) {
+    let load = wrk(gateway);
+    let mut pace = tokio::time::interval(pace);
     let start = Instant::now();
     for n in 0..UNDER_LOAD {
-        change(&fabric, n).await;
+        pace.tick().await;
+        change(fabric, n).await;
     }
     let took = start.elapsed();
     let report = load.stop().await;
     println!("{UNDER_LOAD} changes in {took:.1?} under load:");
     println!("  {report}");
-    drop((v1, v2));
 }
 
 /// The time from the answer to a change until a request is served by it.
