@@ -143,7 +143,7 @@ pub struct Proxy {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The port cannot be had.
-    #[error("cannot listen on {listen:?}")]
+    #[error("cannot listen on {listen}")]
     Bind {
         /// What was asked for.
         listen: Listen,
@@ -155,7 +155,7 @@ pub enum StartError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The port of a TCP proxy cannot be had.
-    #[error("cannot listen on {:?} for proxy_config.tcp_proxies[{at}] ({})", proxy.listen, proxy.service)]
+    #[error("cannot listen on {} for proxy_config.tcp_proxies[{at}] ({})", proxy.listen, proxy.service)]
     BindTcp {
         /// What was asked for.
         proxy: TcpProxy,

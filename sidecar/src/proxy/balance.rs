@@ -35,7 +35,12 @@ impl Balancer {
             return members.first();
         }
         let first = match self.how {
-            Balance::RoundRobin => self.next.fetch_add(1, Ordering::Relaxed) % len,
+            Balance::RoundRobin if tried.is_empty() => {
+                self.next.fetch_add(1, Ordering::Relaxed) % len
+            }
+            // Another attempt takes no turn: with one instance of two dead, every request
+            // would begin with the dead one.
+            Balance::RoundRobin => self.next.load(Ordering::Relaxed) % len,
             Balance::Random => fastrand::usize(..len),
             Balance::LeastRequest => least_of_two(members),
         };
@@ -94,6 +99,21 @@ mod tests {
     #[test]
     fn round_robin_is_exactly_even() {
         assert_eq!(shares(Balance::RoundRobin, &members(7), 700), vec![100; 7]);
+    }
+
+    #[test]
+    fn another_attempt_takes_no_turn() {
+        let members = members(2);
+        let balancer = Balancer::new(Balance::RoundRobin);
+        let dead = members[0].upstream.key;
+        let mut first = 0;
+        for _ in 0..100 {
+            if balancer.pick(&members, &[]).unwrap().upstream.key == dead {
+                first += 1;
+                assert_ne!(balancer.pick(&members, &[dead]).unwrap().upstream.key, dead);
+            }
+        }
+        assert_eq!(first, 50);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The callers' way in: binding and accepting.
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
@@ -29,6 +30,15 @@ pub enum Listen {
     Any(u16),
     /// On one address.
     At(SocketAddr),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any(port) => write!(f, "port {port}"),
+            Self::At(address) => write!(f, "{address}"),
+        }
+    }
 }
 
 /// Binds one listener for each worker, all to the same port.
