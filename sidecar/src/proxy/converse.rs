@@ -1,19 +1,20 @@
 //! One conversation with a caller: which protocol it speaks, and its connection's end.
 
+mod watched;
+
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 
-use bytes::{Buf, Bytes};
-use hyper::rt::{Executor, Read, ReadBufCursor, Write};
+use bytes::Bytes;
+use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use send_wrapper::SendWrapper;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use hyper_util::rt::TokioTimer;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tracing::debug;
@@ -25,15 +26,12 @@ use super::serve::Serve;
 use super::transport::Transport;
 use super::worker::Worker;
 use super::{http2 as bounds, tls};
+use watched::Watched;
 
 /// Bounds the head of a request, and what is read ahead of a slow instance.
 const MAX_BUFFER: usize = 64 * 1024;
 /// What a connection in HTTP/2 begins with (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// What a caller gets whose first line has no end.
-const URI_TOO_LONG: &[u8] =
-    b"HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// Speaks with one caller until either side has had enough.
 pub(super) async fn converse(
@@ -47,10 +45,7 @@ pub(super) async fn converse(
     let ended = match open(&worker, &connection, stream).await {
         Ok(Some((stream, http2))) => {
             let serve = Rc::new(Serve {
-                caller: Caller::new(
-                    peer.ip(),
-                    matches!(stream.stream.inner(), Transport::Tls(_)),
-                ),
+                caller: Caller::new(peer.ip(), worker.shared.tls_server.is_some()),
                 connection: connection.clone(),
                 worker,
             });
@@ -205,114 +200,5 @@ impl<'a> Counted<'a> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.add(-1);
-    }
-}
-
-/// A caller's stream that tells its connection when bytes move.
-struct Watched {
-    stream: TokioIo<Transport>,
-    /// What was read to find out the protocol, to be read again.
-    seen: Bytes,
-    // A stream that is upgraded must be able to change threads, by its type. It never does:
-    // everything of a connection runs on the thread that accepted it.
-    worker: SendWrapper<Rc<Worker>>,
-    connection: SendWrapper<Rc<Connection>>,
-}
-
-impl Watched {
-    fn new(
-        stream: Transport,
-        seen: Bytes,
-        worker: &Rc<Worker>,
-        connection: &Rc<Connection>,
-    ) -> Self {
-        Self {
-            stream: TokioIo::new(stream),
-            seen,
-            worker: SendWrapper::new(worker.clone()),
-            connection: SendWrapper::new(connection.clone()),
-        }
-    }
-}
-
-impl Watched {
-    /// Reads what is part of a head, and keeps it to be looked at: what HTTP's parser makes
-    /// of a head no longer shows all that stood there.
-    fn poll_read_head(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.seen.is_empty() {
-            let len = self.seen.len().min(buf.remaining());
-            buf.put_slice(&self.seen[..len]);
-            let kept = self.connection.keep(&self.seen[..len]);
-            self.seen.advance(len);
-            return Poll::Ready(kept.map_err(io::Error::other));
-        }
-        let mut scratch = self.worker.connections.scratch();
-        let room = scratch.len().min(buf.remaining());
-        let mut read = ReadBuf::new(&mut scratch[..room]);
-        ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut read))?;
-        self.connection.read();
-        if let Err(e) = self.connection.keep(read.filled()) {
-            // HTTP's parser would wait for the end of the line. There is no response under
-            // way; if this one does not fit into the socket, nobody is reading it.
-            let _ = Pin::new(self.stream.inner_mut()).poll_write(cx, URI_TOO_LONG);
-            return Poll::Ready(Err(io::Error::other(e)));
-        }
-        buf.put_slice(read.filled());
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Read for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.connection.awaits_head() || !self.seen.is_empty() {
-            return self.poll_read_head(cx, &mut buf);
-        }
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if read.is_ready() {
-            self.connection.read();
-        }
-        read
-    }
-}
-
-impl Write for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.connection.written(written.is_ready());
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.connection.written(written.is_ready());
-        written
     }
 }
