@@ -2,6 +2,7 @@
 
 mod addressing;
 mod affinity;
+mod agreement;
 mod connections;
 mod draining;
 mod ejection;
