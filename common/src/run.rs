@@ -18,6 +18,7 @@ use std::error::Error;
 use std::future::Future;
 use std::process::{ExitCode, Termination};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -61,6 +62,7 @@ where
     T: Termination,
     E: Error + 'static,
 {
+    raise_open_files();
     let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -72,6 +74,22 @@ where
     // What still blocks a thread now has had its grace.
     runtime.shutdown_background();
     code
+}
+
+/// Allows as many open files as the system lets this process have. The usual soft limit of
+/// 1,024 is for programs that use `select`, and would be a limit of connections here.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(e) = setrlimit(Resource::Nofile, raised) {
+        warn!(error = %e, limit = limit.current, "the limit of open files stays as it is");
+    }
 }
 
 async fn with_signals<F, W, T, E>(work: F) -> ExitCode
