@@ -142,7 +142,13 @@ impl Write for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         if let Some(stream) = self.stream.take() {
-            self.worker.drive(linger(stream.into_inner()));
+            let connection = self.connection.clone();
+            self.worker.drive(async move {
+                linger(stream.into_inner()).await;
+                // Until here it counts: for the bound of connections, and for a drain, which
+                // would otherwise cost the caller what it has not read yet.
+                drop(connection);
+            });
         }
     }
 }
