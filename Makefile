@@ -54,6 +54,18 @@ test: binaries ## All tests, those over the real binaries included
 	@scripts/setup peers
 	@$(CARGO) test --workspace $(ARGS)
 
+# Each target is a test, too, which tries fewer inputs.
+.PHONY: fuzz
+fuzz: SECONDS ?= 60
+fuzz: ## Look with libFuzzer for inputs that break something: make fuzz SECONDS=600
+	@scripts/setup cc fuzz
+	@for target in rule_document::a_rule_document_is_refused_or_means_one_thing \
+	    head::a_head_is_refused_or_sent_where_it_may_go \
+	    access_log::a_line_of_the_log_is_one_json_object; do \
+	  $(CARGO) bolero test --package a8-sidecar --rustc-bootstrap -s NONE \
+	    -T $(SECONDS)s proxy::fuzz::$$target || exit 1; \
+	done
+
 .PHONY: build build.registry build.controller build.sidecar build.cli build.exampleapps
 build: build.registry build.controller build.sidecar build.cli build.exampleapps ## All release binaries, in target/release
 
@@ -72,11 +84,16 @@ build.registry build.controller build.sidecar build.cli build.exampleapps:
 	@$(CARGO) build --release --package $(PACKAGE)
 
 .PHONY: bench
-bench: ## What a request costs beside nginx and Envoy, and how soon a change bites
+bench: ## What a request costs beside other proxies, and how soon a change bites
 	@scripts/setup cc wrk peers
+	@scripts/setup haproxy nginx-stream || echo "Goes on without what could not be installed"
 	@$(CARGO) build --release --workspace --bins
 	@bench/run $(ARGS)
 	@$(CARGO) bench --package a8-tests --bench changes
+
+.PHONY: soak
+soak: build.registry build.controller build.sidecar ## 30 minutes under load and churn: errors, memory, open files (ARGS="--minutes 2")
+	@$(CARGO) bench --package a8-tests --bench soak -- $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what was built
