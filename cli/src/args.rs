@@ -185,6 +185,9 @@ pub(crate) struct Explain {
     /// A header of the request, as Name:value; repeatable
     #[arg(long, short = 'H', value_name = "HEADER")]
     pub(crate) header: Vec<String>,
+    /// Explain a connection to a TCP proxy of the service, not a request
+    #[arg(long, requires = "service", conflicts_with_all = ["path", "header"])]
+    pub(crate) tcp: bool,
     /// The caller, as name:tag,tag; by default the service beside the sidecar
     #[arg(long, value_name = "CALLER")]
     pub(crate) from: Option<String>,

@@ -7,6 +7,7 @@
 //! | [`view`] | a revisioned set of items: one writer, many readers |
 //! | [`source`] | the ports through which a sidecar learns of instances and rules |
 //! | [`store`] | the port of the versioned key-value store, and its adapters |
+//! | [`changes`] | says when files may have changed |
 //! | [`peer`] | a control-plane server as its clients know it |
 //! | [`registration`] | the port through which a service makes itself known |
 //! | [`task`] | background work: an owner, a name and an end |
@@ -21,6 +22,7 @@
 //! Dependencies point inwards: nothing here knows a server, the sidecar or the command.
 
 pub mod auth;
+pub mod changes;
 pub mod config;
 pub mod host;
 pub mod http;

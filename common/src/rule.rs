@@ -25,7 +25,7 @@ mod weights;
 
 use std::cmp::{Ordering, Reverse};
 
-use serde::de::Error;
+use serde::de::{DeserializeSeed, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -39,6 +39,7 @@ pub use condition::{Caller, Condition, Header, Headers, Match};
 pub use decide::{Decision, Draw, Held, Injected, Refused, Request, Routed};
 pub use document::{
     Ids, MAX_RULES, parse_json, parse_json_with, parse_value, parse_value_with, parse_yaml,
+    parse_yaml_with,
 };
 pub use explain::{Chance, Considered, ConsideredAction, Explanation, Outcome};
 pub use fault::{Fault, Faults};
@@ -134,7 +135,7 @@ impl Rule {
 /// Reads a single rule; an error lists all that is wrong with it.
 impl<'de> Deserialize<'de> for Rule {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let document::Strict(value) = Deserialize::deserialize(from)?;
+        let value = document::Strict::Plain.deserialize(from)?;
         document::single(&value, Ids::Make).map_err(D::Error::custom)
     }
 }

@@ -23,7 +23,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::proxy::{AffinityKey, Routes};
+use crate::proxy::{AffinityKey, Kept, Routes};
 use crate::register::Standing;
 use crate::state::Status;
 
@@ -59,6 +59,8 @@ pub struct Proxy {
     pub instances: Feed<Instance>,
     /// The source of rules.
     pub rules: Feed<Rule>,
+    /// The files of certificates that are kept up with.
+    pub certificates: Arc<[Kept]>,
 }
 
 /// The routes of the admin port, within the stack that all our servers have.
@@ -93,6 +95,8 @@ async fn index() -> Json<Value> {
         "GET /clusters": "the instances of each backend, with their connections",
         "GET /explain?from=name:tag,tag&to=service&path=/x&header=Name:value":
             "where such a request would go, and why; header may be repeated",
+        "GET /explain?from=name:tag,tag&tcp=service":
+            "where a connection to a TCP proxy of the service would go, and why",
         "GET /loglevel": "the level of the log",
         "PUT /loglevel": "changes it: debug, info, warn or error",
         "POST /drain": "takes the service out of the registry; requests are served on",

@@ -187,10 +187,12 @@ fn start_proxy(
             tls: settings.tls.clone(),
             ca_cert_file: settings.ca_cert_file.clone(),
             idle_timeout: settings.idle_timeout,
+            max_request_body: settings.max_request_body,
             affinity: affinity.clone(),
         },
         routes.clone(),
         metrics.clone(),
+        tasks,
     )?;
     let address = proxy.address();
     info!(listener = "proxy", %address, workers = settings.workers, "listening");
@@ -224,6 +226,7 @@ fn start_proxy(
         status,
         instances,
         rules,
+        certificates: proxy.certificates().into(),
     };
     registry.register(Box::new(proxy::Export(metrics)))?;
     registry.register(Box::new(admin::Gauges::new(shown.clone())?))?;

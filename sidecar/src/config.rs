@@ -81,6 +81,8 @@ pub struct Proxy {
     pub ca_cert_file: Option<PathBuf>,
     /// How long the bodies of an exchange may stand still.
     pub idle_timeout: Duration,
+    /// The most bytes that the body of a request may have.
+    pub max_request_body: u64,
     /// The key of affinity cookies.
     pub affinity_key: Option<Secret>,
     /// Where instances are learnt of.
@@ -267,6 +269,10 @@ fn read_proxy(settings: &Settings, registry: Option<peer::Config>) -> Option<Pro
         tls: own(settings),
         ca_cert_file: settings.text("proxy_ca_cert_file").map(PathBuf::from),
         idle_timeout: settings.duration("idle_timeout"),
+        max_request_body: settings
+            .count("max_request_body")
+            .filter(|n| *n > 0)
+            .map_or(u64::MAX, |n| n as u64),
         affinity_key: affinity_key(settings),
         instances: instances?,
         rules: rules?,

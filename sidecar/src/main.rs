@@ -13,8 +13,7 @@ fn main() -> ExitCode {
     run::configure(&config::COMPONENT, config::Config::read, |config| {
         let log = telemetry::init(&config.log);
         // The control side has little to do; requests are served by threads of their own.
-        let mut runtime = Builder::new_multi_thread();
-        runtime.worker_threads(1).thread_name("control");
+        let mut runtime = Builder::new_current_thread();
         run::until_stopped_on(&mut runtime, |stop| app::serve(config, log, stop))
     })
 }

@@ -34,6 +34,7 @@ mod listener;
 mod metrics;
 mod pool;
 mod record;
+mod relay;
 mod replay;
 mod reply;
 mod roster;
@@ -55,7 +56,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use a8_common::model::Identity;
-use a8_common::task::Stop;
+use a8_common::task::{Stop, Tasks};
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, oneshot};
@@ -66,10 +67,10 @@ pub use addresses::{Addresses, Known};
 pub use affinity::Key as AffinityKey;
 pub use backend::{Backend, Key, Members};
 pub use listener::Listen;
-pub use metrics::{CodeClass, Export, Gauge, Metrics};
+pub use metrics::{CodeClass, Export, Gauge, Metrics, Waits};
 pub use routes::Routes;
 pub use tcp::TcpProxy;
-pub use tls::{Own, TlsError};
+pub use tls::{Kept, Own, Standing, TlsError};
 pub use upstream::{Target, Unusable, Upstream};
 
 use doors::Doors;
@@ -99,6 +100,8 @@ pub struct Config {
     pub ca_cert_file: Option<PathBuf>,
     /// How long the bodies of an exchange may stand still before it is ended.
     pub idle_timeout: Duration,
+    /// The most bytes that the body of a request may have.
+    pub max_request_body: u64,
     /// The key of affinity cookies.
     pub affinity: Arc<AffinityKey>,
 }
@@ -113,9 +116,10 @@ pub struct Shared {
     caller: Identity,
     caller_label: Box<str>,
     domain: Box<str>,
-    tls_server: Option<Arc<rustls::ServerConfig>>,
+    tls_server: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     tls_client: tls::Client,
     idle_timeout: Duration,
+    max_request_body: u64,
     affinity: Arc<AffinityKey>,
     /// By which each worker is told that others wait for connections.
     nudges: Box<[Notify]>,
@@ -136,6 +140,7 @@ pub struct Proxy {
     tcp_addresses: Vec<SocketAddr>,
     ending: Ending,
     workers: Vec<oneshot::Receiver<()>>,
+    certificates: Vec<Kept>,
     log: Option<access_log::Writer>,
 }
 
@@ -173,7 +178,8 @@ pub enum StartError {
     Worker(#[source] io::Error),
 }
 
-/// Starts a proxy that routes by `routes`.
+/// Starts a proxy that routes by `routes`. What it keeps up with beside requests runs as
+/// `tasks`.
 ///
 /// # Errors
 /// [`StartError`] says what is missing; nothing is left running then.
@@ -181,9 +187,13 @@ pub fn start(
     config: Config,
     routes: Arc<ArcSwap<Routes>>,
     metrics: Arc<Metrics>,
+    tasks: &Tasks,
 ) -> Result<Proxy, StartError> {
-    let tls_server = config.tls.as_ref().map(tls::server).transpose()?;
-    let tls_client = tls::Client::new(config.ca_cert_file.as_deref())?;
+    let own = config.tls.as_ref().map(|own| tls::server(own, tasks));
+    let (tls_server, own) = own.transpose()?.unzip();
+    let given = config.ca_cert_file.as_deref();
+    let given = given.map(|file| tls::Client::given(file, tasks));
+    let (tls_client, authorities) = given.transpose()?.unzip();
     let bound = doors::bind(&config, &metrics)?;
     let (log, writer) = access_log::open(&config.access_log, &metrics)
         .map_err(StartError::AccessLog)?
@@ -195,8 +205,9 @@ pub fn start(
         caller: config.caller,
         domain: config.domain,
         tls_server,
-        tls_client,
+        tls_client: tls_client.unwrap_or_else(tls::Client::system),
         idle_timeout: config.idle_timeout,
+        max_request_body: config.max_request_body,
         affinity: config.affinity,
         nudges: bound.doors.iter().map(|_| Notify::new()).collect(),
     });
@@ -205,6 +216,7 @@ pub fn start(
         tcp_addresses: bound.tcp,
         ending: Ending::default(),
         workers: Vec::new(),
+        certificates: own.into_iter().chain(authorities).collect(),
         log: writer,
     };
     for (at, doors) in bound.doors.into_iter().enumerate() {
@@ -250,6 +262,11 @@ impl Proxy {
         &self.tcp_addresses
     }
 
+    /// The files of certificates that it keeps up with.
+    pub fn certificates(&self) -> &[Kept] {
+        &self.certificates
+    }
+
     /// Stops accepting, lets requests in flight and byte streams end, at most for `grace`, and ends.
     pub async fn drain(mut self, grace: Duration) {
         self.ending.close.fire();
@@ -279,5 +296,7 @@ impl Drop for Proxy {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

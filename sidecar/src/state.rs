@@ -203,7 +203,7 @@ impl Owner {
     fn rebuild(&mut self) {
         self.backends.prune();
         let table = RuleTable::build(self.rulebook.rules(), Some(&self.table), |rule, backend| {
-            self.backends.of_rule(rule, backend, &self.catalog)
+            self.backends.of_rule(rule, backend, &mut self.catalog)
         });
         self.table = Arc::new(table);
         self.list_services();
@@ -211,30 +211,30 @@ impl Owner {
 
     /// Gives the backends of `services` their instances.
     fn refresh(&mut self, services: &HashSet<ServiceName>) {
-        self.backends.refresh(services, &self.catalog);
+        self.backends.refresh(services, &mut self.catalog);
         self.list_services();
     }
 
     /// A service is known when it has an instance, or a rule says where to go instead.
     fn list_services(&mut self) {
-        let known: HashSet<&ServiceName> = self
+        let known: HashSet<ServiceName> = self
             .catalog
             .services()
             .chain(self.table.rules().map(|rule| rule.destination()))
+            .cloned()
             .collect();
-        if known.len() == self.services.len()
-            && known.iter().all(|s| self.services.contains_key(*s))
+        if known.len() == self.services.len() && known.iter().all(|s| self.services.contains_key(s))
         {
             return;
         }
         let services = known
             .into_iter()
             .map(|name| {
-                let backend = match self.services.get(name) {
+                let backend = match self.services.get(&name) {
                     Some(known) => known.clone(),
-                    None => self.backends.of_service(name, &self.catalog),
+                    None => self.backends.of_service(&name, &mut self.catalog),
                 };
-                (name.clone(), backend)
+                (name, backend)
             })
             .collect();
         self.services = Arc::new(services);

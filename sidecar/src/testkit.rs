@@ -36,7 +36,7 @@ pub(crate) struct Fabric {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) affinity: Arc<AffinityKey>,
     pub(crate) status: watch::Receiver<Status>,
-    _tasks: Tasks,
+    pub(crate) tasks: Tasks,
 }
 
 impl Fabric {
@@ -85,7 +85,7 @@ impl Fabric {
             metrics,
             affinity: Arc::new(AffinityKey::new(None).unwrap()),
             status,
-            _tasks: tasks,
+            tasks,
         }
     }
 
@@ -183,7 +183,8 @@ impl Fabric {
             affinity: self.affinity.clone(),
             ..config
         };
-        proxy::start(config, self.routes.clone(), self.metrics.clone()).unwrap()
+        let (routes, metrics) = (self.routes.clone(), self.metrics.clone());
+        proxy::start(config, routes, metrics, &self.tasks).unwrap()
     }
 }
 
@@ -210,6 +211,7 @@ pub(crate) fn settings() -> proxy::Config {
         tls: None,
         ca_cert_file: None,
         idle_timeout: DEADLINE,
+        max_request_body: u64::MAX,
         affinity: Arc::new(AffinityKey::new(None).unwrap()),
     }
 }

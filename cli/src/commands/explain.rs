@@ -21,7 +21,7 @@ pub(super) async fn run(
     let mut call = Call::new(Method::GET, "/explain");
     let once = [
         ("from", &explain.from),
-        ("to", &explain.service),
+        (if explain.tcp { "tcp" } else { "to" }, &explain.service),
         ("path", &explain.path),
     ];
     let once = once.into_iter();
@@ -58,9 +58,12 @@ fn print(out: &mut dyn Write, told: &Explanation) -> io::Result<()> {
         ("Rule", rule),
         ("Backend", &list(told.backends.iter().map(backend))),
         ("Instance", &list(told.instances.iter().cloned())),
-        ("Sent as", &told.target),
     ] {
         writeln!(out, "{:<10}{text}", format!("{what}:"))?;
+    }
+    // A byte stream has no path.
+    if !told.target.is_empty() {
+        writeln!(out, "{:<10}{}", "Sent as:", told.target)?;
     }
     if !told.routing.is_empty() {
         let rows = told.routing.iter().map(considered);

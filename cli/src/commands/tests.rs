@@ -333,6 +333,10 @@ async fn explain_asks_the_sidecar() {
     let asked = "from=web%3Av1&to=reviews&path=%2Fx%3Fa%3Db\
                  &header=Cookie%3Auser%3Djason&header=B%3Ac";
     assert!(json.contains(&format!("\"asked\": \"{asked}\"")), "{json}");
+    let line = format!("explain db --tcp --from web:v1 --sidecar-url {url} -o json");
+    let json = a8ctl(&line).await.output;
+    let asked = "from=web%3Av1&tcp=db";
+    assert!(json.contains(&format!("\"asked\": \"{asked}\"")), "{json}");
 }
 
 #[tokio::test]
@@ -351,6 +355,8 @@ fn wrong_usage_is_refused() {
         "rule-create -x",
         "route-list -o xml",
         "explain",
+        "explain --tcp",
+        "explain db --tcp -p /x",
         "nothing",
     ] {
         let words = std::iter::once("a8ctl").chain(line.split(' '));

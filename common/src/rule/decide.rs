@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use smallvec::SmallVec;
 
-use self::address::Address;
+pub(super) use self::address::Address;
 use super::action::{Action, ReturnCode, Trace};
 use super::affinity::Affinity;
 use super::holds::{Miss, holds};
@@ -191,17 +191,22 @@ impl<B> RuleTable<B> {
         service: &'a str,
         draw: &mut impl Draw,
     ) -> Result<Decision<'a, B>, Refused> {
-        static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
-        let request = Request {
-            caller,
-            service: Some(service),
-            target: "/",
-            headers: &NONE,
-        };
-        let address = Address::of_stream(service);
+        let (address, request) = stream(caller, service);
         let held = &mut |_: &Affinity, _: &[B]| None;
         run_at(self, address, &request, draw, held, &mut Silent)
     }
+}
+
+/// A byte stream, as if it were a request.
+pub(super) fn stream<'a>(caller: &'a Identity, service: &'a str) -> (Address<'a>, Request<'a>) {
+    static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    let request = Request {
+        caller,
+        service: Some(service),
+        target: "/",
+        headers: &NONE,
+    };
+    (Address::of_stream(service), request)
 }
 
 /// Decides, and tells `record` how.
@@ -215,7 +220,8 @@ pub(super) fn run<'a, B, R: Record<'a, B>>(
     run_at(table, Address::of(request)?, request, draw, held, record)
 }
 
-fn run_at<'a, B, R: Record<'a, B>>(
+/// Decides what is addressed to `address`, and tells `record` how.
+pub(super) fn run_at<'a, B, R: Record<'a, B>>(
     table: &'a RuleTable<B>,
     address: Address<'a>,
     request: &Request<'a>,

@@ -1,6 +1,6 @@
 //! Why a request goes where it goes: the decision, with a word about every rule.
 //!
-//! There is no second matcher: [`run`] decides here too, and this module only listens.
+//! There is no second matcher: [`run_at`] decides here too, and this module only listens.
 
 use std::collections::HashSet;
 
@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::action::Action;
-use super::decide::{Decision, Draw, Held, Record, Refused, Request, Weighed, run};
+use super::decide::{
+    Address, Decision, Draw, Held, Record, Refused, Request, Weighed, run_at, stream,
+};
 use super::holds::Miss;
 use super::route::Uri;
 use super::table::{Compiled, Reach, RuleTable};
 use super::{Rule, path};
-use crate::model::{RuleId, Tags};
+use crate::model::{Identity, RuleId, Tags};
 
 /// A decision and its reasons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -30,7 +32,7 @@ pub struct Explanation {
     /// The backends of that rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backends: Vec<Chance>,
-    /// Path and query as they are sent.
+    /// Path and query as they are sent; empty for a byte stream.
     pub target: String,
     /// Seconds until the head of the response must be there.
     pub timeout: f64,
@@ -205,8 +207,36 @@ impl<B> RuleTable<B> {
         draw: &mut impl Draw,
         held: &mut Held<'_, B>,
     ) -> Result<Explanation, Refused> {
+        self.tell(Address::of(request)?, request, draw, held)
+    }
+
+    /// Decides a byte stream as [`decide_stream`](Self::decide_stream) does, and says why.
+    ///
+    /// # Errors
+    /// [`Refused::NoService`] when the name is empty.
+    pub fn explain_stream(
+        &self,
+        caller: &Identity,
+        service: &str,
+        draw: &mut impl Draw,
+    ) -> Result<Explanation, Refused> {
+        let (address, request) = stream(caller, service);
+        self.tell(address, &request, draw, &mut |_, _| None)
+    }
+
+    fn tell<'a>(
+        &'a self,
+        address: Address<'a>,
+        request: &Request<'a>,
+        draw: &mut impl Draw,
+        held: &mut Held<'_, B>,
+    ) -> Result<Explanation, Refused> {
+        let has_path = address.path.is_some();
         let mut heard = Listener::default();
-        let decision = run(self, request, draw, held, &mut heard)?;
+        let mut decision = run_at(self, address, request, draw, held, &mut heard)?;
+        if !has_path {
+            decision.target = "".into();
+        }
         let mut routing = heard.routing;
         routing.extend(self.elsewhere(request, &decision, &routing));
         Ok(Explanation {
@@ -262,6 +292,7 @@ impl<B> RuleTable<B> {
             .collect();
         rules.sort_unstable_by(|a, b| a.order(b));
         let why = |rule: &Rule| match rule.route()?.uri.as_ref()? {
+            _ if decision.target.is_empty() => Some("a byte stream has no path".to_owned()),
             Uri::Path { path } => Some(format!("the path is not {path}")),
             Uri::Prefix { prefix, .. } => Some(format!("the path is not at or below {prefix}")),
         };

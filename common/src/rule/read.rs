@@ -41,7 +41,7 @@ pub(super) fn rule(node: Node<'_>, ids: Ids) -> Option<Rule> {
     // An empty id is what clients send that have a field for it and no value.
     let id = match rule.get("id").filter(|id| !id.is_empty_text()) {
         Some(id) => id.parse::<RuleId>(),
-        None if ids == Ids::Make => RuleId::new(uuid::Uuid::new_v4().to_string()).ok(),
+        None if ids != Ids::Require => RuleId::new(uuid::Uuid::new_v4().to_string()).ok(),
         None => {
             node.fault_in("id", "is required");
             None
@@ -86,7 +86,7 @@ fn conditions(node: Node<'_>) -> Option<Match> {
             return Vec::new();
         };
         let entries = node.entries(MAX_CONDITIONS).into_iter().flatten();
-        entries.filter_map(condition).collect()
+        exact(entries.filter_map(condition))
     };
     Some(Match {
         source: object.get("source").and_then(caller),
@@ -140,6 +140,13 @@ fn headers(node: Node<'_>) -> Headers {
     Headers(read.collect())
 }
 
+/// A list without room for more: most have one entry, and are kept in thousands.
+fn exact<T>(entries: impl Iterator<Item = T>) -> Vec<T> {
+    let mut list: Vec<T> = entries.collect();
+    list.shrink_to_fit();
+    list
+}
+
 fn tags(object: &Object<'_>) -> Option<Tags> {
     object.get("tags")?.tags()
 }
@@ -166,7 +173,7 @@ fn backends(node: Node<'_>) -> Vec<Backend> {
     let Some(entries) = node.entries(MAX_BACKENDS) else {
         return Vec::new();
     };
-    let backends: Vec<Backend> = entries.filter_map(backend).collect();
+    let backends = exact(entries.filter_map(backend));
     // The sum says nothing while a weight is wrong in itself.
     if node.report().len() == before {
         node.check(Weights::new(backends.iter().map(|b| b.weight)));
@@ -182,7 +189,7 @@ fn backend(node: Node<'_>) -> Option<Backend> {
         weight: object.get("weight").and_then(share),
         timeout: object.get("timeout").and_then(above_zero),
         lb_type: object.get("lb_type").and_then(balance),
-        resilience: object.get("resilience").and_then(resilience),
+        resilience: object.get("resilience").and_then(resilience).map(Box::new),
         tags: tags?,
     })
 }
@@ -267,7 +274,7 @@ fn above_zero(node: Node<'_>) -> Option<Seconds> {
 
 fn actions(node: Node<'_>) -> Vec<Action> {
     let entries = node.entries(MAX_ACTIONS).into_iter().flatten();
-    entries.filter_map(action).collect()
+    exact(entries.filter_map(action))
 }
 
 fn action(node: Node<'_>) -> Option<Action> {

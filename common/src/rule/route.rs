@@ -72,9 +72,9 @@ pub struct Backend {
     /// How an instance is picked. Default `round_robin`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lb_type: Option<Balance>,
-    /// Bounds and ejection.
+    /// Bounds and ejection. In a box, since most have none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resilience: Option<Resilience>,
+    pub resilience: Option<Box<Resilience>>,
 }
 
 impl Backend {

@@ -10,28 +10,26 @@
 //! the registrations as they would be sent to a registry. Ids that are not given are derived
 //! from the content, so that they stay the same from one reading to the next.
 
-mod changes;
+mod content;
 mod instances;
 mod rules;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::changes::Changes;
 use crate::model::{Epoch, Revision};
 use crate::rule::{Faults, RuleSource};
 use crate::source::{Discovery, Link, Source};
 use crate::task::Stop;
 use crate::view::{Item, Publisher};
 use crate::watch::MAX_ITEMS;
-use changes::Changes;
+use content::Hash;
 
-/// The largest file that is read, in bytes.
-const MAX_BYTES: u64 = 64 << 20;
 /// How often the file is looked at even if nobody said that it changed.
 const RECHECK: Duration = Duration::from_secs(5);
 
@@ -58,7 +56,7 @@ pub fn rules(path: PathBuf) -> Box<RuleSource> {
 enum FileError {
     #[error(transparent)]
     Read(#[from] std::io::Error),
-    #[error("it has more than {MAX_BYTES} bytes")]
+    #[error("it has more than {max} bytes", max = content::MAX_BYTES)]
     TooLarge,
     #[error("it has more than {MAX_ITEMS} items")]
     TooMany,
@@ -88,31 +86,41 @@ struct File<T> {
 
 impl<T: Item> File<T> {
     async fn keep(&self, out: Publisher<T>, link: watch::Sender<Link>) {
-        let mut changes = Changes::of(&self.path, self.recheck);
+        let mut changes = Changes::of([&self.path], self.recheck);
         let epoch = Epoch::fresh();
         let mut revision = Revision(0);
-        let mut last = None;
+        let mut seen: Option<Result<Hash, String>> = None;
         let mut problem = None;
         loop {
-            let bytes = load(&self.path).await.map_err(|e| e.to_string());
+            let known = seen.as_ref().and_then(|s| s.as_ref().ok().copied());
+            let found = content::load(&self.path, known).await;
+            let found = found.map_err(|e| e.to_string());
             // What is there is read once, good or bad; so is what is not there.
-            if last.as_ref() != Some(&bytes) {
-                let items = bytes
-                    .clone()
-                    .and_then(|b| self.parse(&b).map_err(|e| e.to_string()));
-                last = Some(bytes);
-                problem = items
-                    .as_ref()
-                    .err()
-                    .map(|e| format!("{}: {e}", self.path.display()));
-                if let Ok(items) = items {
+            let news = match found {
+                Ok(None) => None,
+                Ok(Some((hash, bytes))) => {
+                    seen = Some(Ok(hash));
+                    Some(self.parse(&bytes).map_err(|e| e.to_string()))
+                }
+                Err(e) if matches!(&seen, Some(Err(before)) if *before == e) => None,
+                Err(e) => {
+                    seen = Some(Err(e.clone()));
+                    Some(Err(e))
+                }
+            };
+            match news {
+                None => {}
+                Some(Ok(items)) => {
+                    problem = None;
                     revision = Revision(revision.0 + 1);
                     info!(file = %self.path.display(), items = items.len(), "loaded");
                     let items = items.into_iter().map(Into::into).collect();
                     out.replace(&epoch, revision, items);
                 }
-                if let Some(problem) = &problem {
-                    warn!(problem, "the last good state stays");
+                Some(Err(e)) => {
+                    let told = format!("{}: {e}", self.path.display());
+                    warn!(problem = told, "the last good state stays");
+                    problem = Some(told);
                 }
             }
             link.send_modify(|link| {
@@ -137,16 +145,6 @@ impl<T: Item> File<T> {
             true => Err(FileError::TooMany),
             false => Ok(items),
         }
-    }
-}
-
-async fn load(path: &Path) -> Result<Vec<u8>, FileError> {
-    let file = tokio::fs::File::open(path).await?;
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).await?;
-    match bytes.len() as u64 > MAX_BYTES {
-        true => Err(FileError::TooLarge),
-        false => Ok(bytes),
     }
 }
 

@@ -10,7 +10,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::Sidecar;
-use crate::proxy::{Backend, Routes, Target, Upstream};
+use crate::proxy::{Backend, Key, Routes, Target, Upstream};
 
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -82,7 +82,7 @@ fn report(routes: &Routes) -> Report {
 
 fn cluster(backend: &Backend) -> Cluster {
     let members = backend.members();
-    let key = backend.key.clone();
+    let key = Key::clone(&backend.key);
     let now = Instant::now();
     let ejected = backend.ejected(now);
     let (connections, waiting) = backend.connections();

@@ -1,4 +1,5 @@
-//! `/explain`: what the proxy would do with a request, by the proxy's own table, and why.
+//! `/explain`: what the proxy would do with a request or a byte stream, by the proxy's own
+//! table, and why.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,10 +17,12 @@ use serde::Serialize;
 use super::Sidecar;
 use crate::proxy::{AffinityKey, Routes, Upstream};
 
-/// The request that is asked about.
+/// The request or the byte stream that is asked about.
 #[derive(Debug)]
 struct Question {
     from: Identity,
+    /// The service of the TCP proxy, if it is a byte stream.
+    tcp: Option<String>,
     to: Option<String>,
     path: String,
     headers: HeaderMap,
@@ -32,7 +35,7 @@ pub(super) struct Answer {
     explanation: Explanation,
     /// Whether there is such a service.
     known: bool,
-    /// The instances that the request could go to.
+    /// The instances that it could go to.
     instances: Vec<String>,
 }
 
@@ -46,20 +49,24 @@ pub(super) async fn show(
 }
 
 fn answer(routes: &Routes, affinity: &AffinityKey, question: &Question) -> Result<Answer, Reply> {
-    let request = Request {
-        caller: &question.from,
-        service: question.to.as_deref(),
-        target: &question.path,
-        headers: &question.headers,
+    let mut draw = fastrand::Rng::new();
+    let explanation = match &question.tcp {
+        Some(service) => routes
+            .table
+            .explain_stream(&question.from, service, &mut draw),
+        None => {
+            let request = Request {
+                caller: &question.from,
+                service: question.to.as_deref(),
+                target: &question.path,
+                headers: &question.headers,
+            };
+            let held =
+                &mut |asked: &_, backends: &[_]| affinity.held(asked, backends, &question.headers);
+            routes.table.explain_for(&request, &mut draw, held)
+        }
     };
-    let explanation = routes
-        .table
-        .explain_for(
-            &request,
-            &mut fastrand::Rng::new(),
-            &mut |asked, backends| affinity.held(asked, backends, &question.headers),
-        )
-        .map_err(|e| Reply::bad_request("refused", e.to_string()))?;
+    let explanation = explanation.map_err(|e| Reply::bad_request("refused", e.to_string()))?;
     let default = routes.services.get(explanation.destination.as_str());
     let drawn = explanation.backends.iter().find(|b| b.drawn);
     let backend = match (&explanation.rule, drawn) {
@@ -78,7 +85,11 @@ fn answer(routes: &Routes, affinity: &AffinityKey, question: &Question) -> Resul
         let members = backend.members();
         let ejected = backend.ejected(Instant::now());
         let takes = |u: &&Arc<Upstream>| !ejected.iter().any(|(out, _)| out.key == u.key);
-        let takes = members.http().iter().filter(takes);
+        let spoken = match question.tcp {
+            Some(_) => &members.usable,
+            None => members.http(),
+        };
+        let takes = spoken.iter().filter(takes);
         takes.map(|u| u.label.to_string()).collect()
     });
     Ok(Answer {
@@ -91,10 +102,12 @@ fn answer(routes: &Routes, affinity: &AffinityKey, question: &Question) -> Resul
 
 impl Question {
     /// `from=name:tag,tag` (the sidecar's own identity when absent), `to=service` (when
-    /// absent the path names it), `path=/…`, and any number of `header=Name:value`.
+    /// absent the path names it), `path=/…`, and any number of `header=Name:value`; or
+    /// `tcp=service` in the place of these three.
     fn read(own: &Identity, query: &str) -> Result<Self, Reply> {
         let mut question = Self {
             from: own.clone(),
+            tcp: None,
             to: None,
             path: "/".into(),
             headers: HeaderMap::new(),
@@ -104,7 +117,7 @@ impl Question {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = value.replace('+', " ");
             let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();
-            if name != "header" && !given.insert(name) {
+            if !given.insert(name) && name != "header" {
                 return Err(bad(name, &value, &"is given twice"));
             }
             match name {
@@ -112,6 +125,7 @@ impl Question {
                     question.from = value.parse().map_err(|e| bad(name, &value, &e))?;
                 }
                 "to" => question.to = Some(value),
+                "tcp" => question.tcp = Some(value),
                 "path" => question.path = value,
                 "header" => {
                     let (field, text) = value
@@ -126,12 +140,21 @@ impl Question {
                 _ => {
                     return Err(Reply::bad_request(
                         "bad_query",
-                        format!("{name:?} is not one of from, to, path, header"),
+                        format!("{name:?} is not one of from, to, path, header, tcp"),
                     ));
                 }
             }
         }
-        Ok(question)
+        let of_requests = ["to", "path", "header"]
+            .into_iter()
+            .find(|n| given.contains(n));
+        match (&question.tcp, of_requests) {
+            (Some(service), Some(name)) => {
+                let why = format!("a byte stream has no {name}: leave it away");
+                Err(bad("tcp", service, &why))
+            }
+            _ => Ok(question),
+        }
     }
 }
 

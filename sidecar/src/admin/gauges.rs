@@ -19,6 +19,7 @@ pub struct Gauges {
     revision: GaugeVec,
     age: GaugeVec,
     connected: GaugeVec,
+    certificates: GaugeVec,
     ejected: Opts,
 }
 
@@ -42,6 +43,10 @@ impl Gauges {
             connected: gauge(
                 "a8_control_plane_connected",
                 "1 when the source is answering",
+            )?,
+            certificates: gauge(
+                "a8_certificates_current",
+                "1 when the files of certificates are in use as they are now",
             )?,
             ejected: Opts::new(
                 "a8_ejected_instances",
@@ -67,22 +72,36 @@ impl Gauges {
     }
 }
 
+impl Gauges {
+    fn all(&self) -> [&GaugeVec; 4] {
+        let Self {
+            revision,
+            age,
+            connected,
+            certificates,
+            ..
+        } = self;
+        [revision, age, connected, certificates]
+    }
+}
+
 impl Collector for Gauges {
     fn desc(&self) -> Vec<&Desc> {
-        [&self.revision, &self.age, &self.connected]
-            .into_iter()
-            .flat_map(Collector::desc)
-            .collect()
+        let all = self.all().into_iter();
+        all.flat_map(Collector::desc).collect()
     }
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let status = self.proxy.status.borrow().clone();
         self.set("instances", &status.instances, &self.proxy.instances.link);
         self.set("rules", &status.rules, &self.proxy.rules.link);
-        let mut families: Vec<_> = [&self.revision, &self.age, &self.connected]
-            .into_iter()
-            .flat_map(Collector::collect)
-            .collect();
+        for kept in &*self.proxy.certificates {
+            let good = kept.standing.borrow().problem.is_none();
+            let gauge = self.certificates.with_label_values(&[kept.kind]);
+            gauge.set(f64::from(u8::from(good)));
+        }
+        let all = self.all().into_iter();
+        let mut families: Vec<_> = all.flat_map(Collector::collect).collect();
         // Made anew each time, so that services that are gone leave nothing behind.
         if let Ok(gauge) = GaugeVec::new(self.ejected.clone(), &["destination"]) {
             for (service, count) in ejected(&self.proxy.routes.load()) {

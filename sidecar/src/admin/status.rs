@@ -1,5 +1,6 @@
 //! `/state`: what has been taken in, how old it is, and whether the control plane is there.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use a8_common::model::{Epoch, Revision};
@@ -23,6 +24,9 @@ pub(super) struct Report {
     instances: Option<Source>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rules: Option<Source>,
+    /// The files of certificates: `own` and `authorities`, where they are given.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    certificates: BTreeMap<&'static str, Certificates>,
     #[serde(skip_serializing_if = "Option::is_none")]
     registration: Option<Standing>,
 }
@@ -44,6 +48,15 @@ struct Source {
     problem: Option<String>,
 }
 
+#[derive(Serialize)]
+struct Certificates {
+    /// Seconds since those in use were read.
+    age_seconds: Option<f64>,
+    /// Why the files as they are now are not in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
 pub(super) async fn show(State(sidecar): State<Sidecar>) -> Json<Report> {
     let status = sidecar.proxy.as_ref().map(|p| p.status.borrow().clone());
     let source = |pick: fn(&super::Proxy, Applied, Applied) -> Source| {
@@ -57,8 +70,21 @@ pub(super) async fn show(State(sidecar): State<Sidecar>) -> Json<Report> {
         draining: sidecar.drain.fired(),
         instances: source(|proxy, instances, _| Source::of(&proxy.instances, instances)),
         rules: source(|proxy, _, rules| Source::of(&proxy.rules, rules)),
+        certificates: sidecar.proxy.as_ref().map(certificates).unwrap_or_default(),
         registration: sidecar.registration.as_ref().map(|r| r.borrow().clone()),
     })
+}
+
+fn certificates(proxy: &super::Proxy) -> BTreeMap<&'static str, Certificates> {
+    let all = proxy.certificates.iter().map(|kept| {
+        let standing = kept.standing.borrow().clone();
+        let told = Certificates {
+            age_seconds: seconds_since(standing.loaded),
+            problem: standing.problem,
+        };
+        (kept.kind, told)
+    });
+    all.collect()
 }
 
 impl Source {

@@ -7,7 +7,7 @@ use prometheus::Registry;
 
 use super::*;
 use crate::proxy::AccessLog;
-use crate::testkit::{Fabric, Origin, instance, raw, request};
+use crate::testkit::{Fabric, Origin, instance, raw, request, with};
 
 /// The admin port of a sidecar that routes by `fabric`.
 async fn admin(fabric: &Fabric) -> (SocketAddr, Sidecar, Tasks) {
@@ -17,6 +17,7 @@ async fn admin(fabric: &Fabric) -> (SocketAddr, Sidecar, Tasks) {
         status: fabric.status.clone(),
         instances: fabric.feeds.0.clone(),
         rules: fabric.feeds.1.clone(),
+        certificates: Arc::default(),
     };
     let sidecar = Sidecar {
         identity: "web:v1".parse().unwrap(),
@@ -298,4 +299,63 @@ async fn it_tells_where_names_lead_to() {
     tokio::time::timeout(crate::testkit::DEADLINE, reached)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn byte_streams_are_explained_by_what_decides_them() {
+    let origin = Origin::echo("v1").await;
+    let mut fabric = Fabric::new().await;
+    fabric
+        .put(with("s", "v1", &origin.value(), "UP", "tcp"))
+        .await;
+    fabric
+        .rules(
+            "[{id: path, priority: 4, destination: s, route: {uri: {path: /a}, backends: [{tags: [v2]}]}}, \
+              {id: jason, priority: 3, destination: s, match: {headers: {Cookie: jason}}, \
+                route: {backends: [{tags: [v2]}]}}, \
+              {id: web, priority: 2, destination: s, match: {source: {name: web}}, \
+                route: {backends: [{tags: [v1]}]}}, \
+              {id: closed, destination: s, actions: [{action: abort, return_code: 503, tags: [v1]}]}]",
+        )
+        .await;
+    let (to, _, _tasks) = admin(&fabric).await;
+    let told = get(to, "/explain?tcp=s").await;
+    assert_eq!(
+        (&told["rule"], &told["known"]),
+        (&json!("web"), &json!(true))
+    );
+    assert_eq!(told["instances"], json!([origin.value()]));
+    let why = |told: &Value, rule: &str| {
+        let mut all = told["routing"].as_array().unwrap().iter();
+        let of = all.find(|r| r["rule"] == rule).unwrap();
+        (
+            of["outcome"].clone(),
+            of["why"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (outcome, reason) = why(&told, "path");
+    assert_eq!(
+        (outcome, &*reason),
+        (json!("not_held"), "a byte stream has no path")
+    );
+    assert_eq!(why(&told, "jason").0, "not_held");
+    assert_eq!(told["actions"][0]["actions"][0]["done"], true);
+    // For another caller it is the default route, and requests do not go to such an instance.
+    let told = get(to, "/explain?tcp=s&from=other:v9").await;
+    assert_eq!(
+        (&told["rule"], &told["instances"]),
+        (&Value::Null, &json!([origin.value()]))
+    );
+    assert_eq!(get(to, "/explain?to=s").await["instances"], json!([]));
+    assert_eq!(get(to, "/explain?tcp=nobody").await["known"], false);
+    for query in [
+        "tcp=s&path=/",
+        "tcp=s&to=s",
+        "tcp=s&header=a:b",
+        "tcp=s&tcp=s",
+        "tcp=",
+    ] {
+        let reply = request(to, &format!("GET /explain?{query}"), &[]).await;
+        assert_eq!(reply.status, 400, "{query}: {}", reply.body);
+    }
 }

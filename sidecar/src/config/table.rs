@@ -266,6 +266,13 @@ const PROXY: Group = Group {
         )
         .at("proxy_config.idle_timeout")
         .or("5m"),
+        Setting::new(
+            "max_request_body",
+            Kind::Integer { min: 0, max: i64::MAX },
+            "The most bytes that the body of a request may have; 0 is no bound",
+        )
+        .at("proxy_config.max_request_body")
+        .or("0"),
         Setting::new("proxy_tls", Kind::Bool, "Speak TLS with those who call")
             .at("proxy_config.tls")
             .or("false"),

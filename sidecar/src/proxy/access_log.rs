@@ -6,10 +6,11 @@
 
 mod line;
 
-use std::cell::RefCell;
-use std::fs::OpenOptions;
+use std::cell::{Cell, RefCell};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
@@ -21,10 +22,13 @@ use super::metrics::Metrics;
 
 pub(super) use line::Line;
 
-/// Bytes at which a worker hands its buffer over.
-const BUFFER: usize = 32 * 1024;
+/// Bytes at which a worker hands its buffer over. Each time costs a switch to the writer and,
+/// where somebody watches the log's folder, another to them.
+const BUFFER: usize = 128 * 1024;
 /// Buffers that may wait for the writer, over all workers.
-const QUEUE: usize = 128;
+const QUEUE: usize = 32;
+/// Bytes that a batch may have more than the one before it without being copied.
+const ROOM: usize = 1024;
 /// How long a line may stay in a buffer that does not fill.
 pub(super) const FLUSH_AFTER: Duration = Duration::from_millis(20);
 
@@ -65,9 +69,18 @@ pub(super) fn open(target: &Target, metrics: &Arc<Metrics>) -> io::Result<Option
     let out: Box<dyn Write + Send> = match target {
         Target::Off => return Ok(None),
         Target::Stdout => Box::new(io::stdout()),
-        Target::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+        Target::File(path) => Box::new(open_file(path)?),
     };
     start(out, metrics).map(Some)
+}
+
+/// Opens the file, or the pipe, at `path` for writing to its end. A pipe is opened for both
+/// ways: to open it for writing only would wait for somebody who reads, and its writer would
+/// have to begin anew whenever that one is exchanged.
+fn open_file(path: &Path) -> io::Result<File> {
+    let pipe = std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo());
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).read(pipe).open(path)
 }
 
 fn start(mut out: Box<dyn Write + Send>, metrics: &Arc<Metrics>) -> io::Result<(Log, Writer)> {
@@ -115,6 +128,8 @@ impl Writer {
 pub(super) struct Buffer {
     log: Log,
     pending: RefCell<Batch>,
+    /// Bytes of the latest batch: the next one will be much like it.
+    latest: Cell<usize>,
     /// Told when the first line is put into an empty buffer.
     pub(super) begun: Notify,
 }
@@ -127,6 +142,7 @@ impl Buffer {
                 lines: 0,
                 text: Vec::new(),
             }),
+            latest: Cell::new(0),
             begun: Notify::new(),
         }
     }
@@ -136,7 +152,7 @@ impl Buffer {
         let mut pending = self.pending.borrow_mut();
         if pending.lines == 0 {
             self.begun.notify_one();
-            pending.text.reserve(BUFFER + BUFFER / 8);
+            pending.text.reserve(self.latest.get() + ROOM);
         }
         pending.lines += 1;
         pending.text.extend_from_slice(line);
@@ -157,6 +173,7 @@ impl Buffer {
         if batch.lines == 0 {
             return;
         }
+        self.latest.set(batch.text.len());
         if let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) =
             self.log.queue.try_send(batch)
         {

@@ -18,6 +18,18 @@ const TURNS: usize = 4;
 /// Gets a connection to where `aim` points. Waits for it no longer than it is waited for:
 /// dropped early, it leaves nothing behind.
 pub(super) async fn acquire(aim: &mut Aim<'_>, now: Instant) -> Result<Taken, Failed> {
+    let upstream = aim.upstream()?;
+    let want = upstream.want(aim.send.traffic);
+    let gate = &aim.send.plan.backend.gate;
+    if let Some(taken) = aim.send.worker.pool.take(&upstream, want, gate, now) {
+        return Ok(taken);
+    }
+    // Most requests end here; what the others need is kept out of the state of each.
+    Box::pin(obtain(aim, now)).await
+}
+
+/// Gets a connection, by opening one or by waiting.
+async fn obtain(aim: &mut Aim<'_>, now: Instant) -> Result<Taken, Failed> {
     let (worker, gate) = (aim.send.worker, &aim.send.plan.backend.gate);
     let mut right: Option<Charge> = None;
     let mut followed = false;
@@ -63,7 +75,8 @@ pub(super) async fn acquire(aim: &mut Aim<'_>, now: Instant) -> Result<Taken, Fa
 
 /// Waits for a connection to come free.
 async fn wait(aim: &mut Aim<'_>, to: &Arc<Upstream>, place: Place) -> Result<Waited, Failed> {
-    let (worker, gate) = (aim.send.worker, &aim.send.plan.backend.gate);
+    let (worker, backend) = (aim.send.worker, &aim.send.plan.backend);
+    let gate = &backend.gate;
     let place = match place {
         Place::Back if worker.pool.evict(gate) => Place::BackFor,
         place => place,
@@ -76,11 +89,15 @@ async fn wait(aim: &mut Aim<'_>, to: &Arc<Upstream>, place: Place) -> Result<Wai
     let entry = gate.enter(worker.pool.worker(), http2, place, Instant::now());
     let waiting = match entry {
         Entry::Open(charge) => return Ok(Waited::Open(charge)),
-        Entry::Full => return Err(unsent(Failure::Overflow(Bound::Pending))),
+        Entry::Full => {
+            backend.waits.refuse(Bound::Pending);
+            return Err(unsent(Failure::Overflow(Bound::Pending)));
+        }
         Entry::Wait(waiting) => Wait::new(waiting, worker.pool.clone()),
     };
     worker.nudge_others();
     aim.wait();
+    let _pending = backend.waits.begin();
     // The other end of the place goes away only with a grant.
     let granted = waiting.granted().await;
     granted.ok_or_else(|| unsent(Failure::Overflow(Bound::Pending)))

@@ -1,7 +1,6 @@
 //! From a plan to an answer: pick an instance, inject faults, send, and try again where the
 //! plan allows it, all within one time limit.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -16,7 +15,7 @@ use hyper::body::Incoming;
 use smallvec::SmallVec;
 
 use super::aim::Aim;
-use super::body::{Held, Outbound, Progress};
+use super::body::{Held, Outbound, Progress, Sent};
 use super::connect::ConnectError;
 use super::exchange::exchange;
 use super::limits::{Admitted, Bound};
@@ -55,6 +54,9 @@ pub(super) enum Failure {
     /// A rule asks for a closed connection.
     #[error("closed by a rule")]
     Closed,
+    /// The body is longer than it may be.
+    #[error("the body has more than {0} bytes")]
+    TooLarge(u64),
     /// The caller broke off while sending.
     #[error("the caller went away")]
     CallerGone,
@@ -87,11 +89,12 @@ pub(super) async fn run(
 ) -> Result<Answer, Failure> {
     record.admitted = Admitted::to(&plan.backend);
     if record.admitted.is_none() {
+        plan.backend.waits.refuse(Bound::Requests);
         return Err(Failure::Overflow(Bound::Requests));
     }
     plan.backend.budget.deposit();
     let trial = Trial::new(body.is_end_stream());
-    let progress: Progress = Rc::new(Cell::new(record.started()));
+    let progress = Progress::new(record.started(), worker.shared.max_request_body);
     let limit = plan.timeout;
     let timer = tokio::time::sleep_until((record.started() + limit).into());
     let send = Sending {
@@ -131,12 +134,24 @@ async fn attempts(
         let body = if body.is_end_stream() {
             Outbound::Empty
         } else {
-            Outbound::Stream(body, progress.clone())
+            Outbound::Stream(body, Sent::new(progress))
         };
         return one(send, assemble(head, body), record, &[])
             .await
             .map_err(|failed| failed.why);
     }
+    // Kept out of the state of requests that are sent once.
+    Box::pin(repeated(send, head, body, record)).await
+}
+
+/// Attempts, as many as are needed and allowed.
+async fn repeated(
+    send: &Sending<'_>,
+    head: Parts,
+    body: Incoming,
+    record: &mut Record,
+) -> Result<Answer, Failure> {
+    let (plan, progress) = (send.plan, send.progress);
     let replay = (!body.is_end_stream()).then(|| Replay::new(body));
     let harmless = head.method.is_idempotent();
     let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
@@ -146,7 +161,7 @@ async fn attempts(
             None => Some(Outbound::Empty),
             Some(replay) => replay
                 .again()
-                .map(|r| Outbound::Replay(r, progress.clone())),
+                .map(|r| Outbound::Replay(r, Sent::new(progress))),
         };
         // The body of a later attempt has been looked at before it was decided upon.
         let Some(body) = body else {
@@ -187,7 +202,11 @@ impl Failure {
         match self {
             Self::Connect(_) | Self::Broken(_) | Self::Closed => true,
             Self::Aborted(status) => status.is_server_error(),
-            Self::NoInstance | Self::Overflow(_) | Self::TimedOut(_) | Self::CallerGone => false,
+            Self::NoInstance
+            | Self::Overflow(_)
+            | Self::TimedOut(_)
+            | Self::TooLarge(_)
+            | Self::CallerGone => false,
         }
     }
 }
@@ -206,7 +225,7 @@ pub(super) struct Sending<'a> {
     pub(super) plan: &'a Plan,
     pub(super) traffic: Traffic,
     pub(super) trial: &'a Trial,
-    progress: &'a Progress,
+    pub(super) progress: &'a Progress,
 }
 
 /// One attempt, faults included.

@@ -13,7 +13,7 @@ use super::balance::Balancer;
 use super::budget::Budget;
 use super::gate::Gate;
 use super::limits::InFlightLimit;
-use super::metrics::{Metrics, Stats};
+use super::metrics::{Metrics, Stats, Waits};
 use super::roster::{Member, Roster};
 use super::upstream::Upstream;
 
@@ -65,13 +65,15 @@ fn http<T>(all: &[T], upstream: impl Fn(&T) -> &Arc<Upstream>) -> &[T] {
 #[derive(Debug)]
 pub struct Backend {
     /// What tells it from the others.
-    pub key: Key,
+    pub key: Arc<Key>,
     /// `service:tag,tag`, for logs.
-    pub label: Box<str>,
+    pub label: Arc<str>,
     /// The `Host` of requests that were addressed by path, to instances given by address.
     pub host: Option<HeaderValue>,
     /// Its counts.
     pub stats: Arc<Stats>,
+    /// Those who wait for it, and for others of its destination.
+    pub waits: Arc<Waits>,
     /// How many more attempts its requests may have.
     pub(super) budget: Budget,
     pub(super) requests: InFlightLimit,
@@ -85,14 +87,15 @@ pub struct Backend {
 
 impl Backend {
     /// A backend without instances.
-    pub fn new(key: Key, resilience: Resilience, metrics: &Metrics) -> Self {
-        let label = if key.tags.is_empty() {
-            key.service.to_string()
+    pub fn new(key: Arc<Key>, resilience: Resilience, metrics: &Metrics) -> Self {
+        let label: Arc<str> = if key.tags.is_empty() {
+            key.service.clone().into()
         } else {
-            format!("{}:{}", key.service, key.tags)
+            format!("{}:{}", key.service, key.tags).into()
         };
-        let rule = key.rule.as_ref().map_or("-", RuleId::as_str);
-        let stats = metrics.stats(key.destination.as_str(), &label, rule);
+        let rule = key.rule.clone().map_or_else(|| "-".into(), RuleId::into);
+        let rule: Arc<str> = rule;
+        let stats = metrics.stats(key.destination.clone(), label.clone(), rule);
         let host_like = key
             .service
             .as_str()
@@ -103,8 +106,9 @@ impl Backend {
             host: host_like
                 .then(|| HeaderValue::from_str(key.service.as_str()).ok())
                 .flatten(),
-            label: label.into(),
+            label,
             stats,
+            waits: metrics.waits(key.destination.as_str()),
             budget: Budget::new(now),
             requests: InFlightLimit::new(resilience.requests()),
             gate: Gate::new(&resilience),
@@ -132,7 +136,7 @@ impl Backend {
     }
 
     /// Replaces the instances.
-    pub fn set_members(&self, members: Members) {
+    pub fn set_members(&self, members: Arc<Members>) {
         self.roster.set(members, &self.label);
     }
 

@@ -2,10 +2,9 @@
 //! only as fast as they are taken: nothing is collected.
 
 mod idle;
+mod progress;
 
-use std::cell::Cell;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -18,9 +17,7 @@ use super::record::{Flag, Record};
 use super::replay::Replay;
 use super::upstream::InFlight;
 use idle::Idle;
-
-/// When a body of an exchange last moved, in either direction.
-pub(super) type Progress = Rc<Cell<Instant>>;
+pub(super) use progress::Progress;
 
 /// What an exchange holds until the response has come to its end.
 pub(super) struct Held {
@@ -42,31 +39,67 @@ pub(super) enum BodyError {
     Idle,
 }
 
+/// Why a request body does not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    /// The caller broke off.
+    #[error("{0}")]
+    Caller(#[from] hyper::Error),
+    /// It is longer than it may be.
+    #[error("the body is too large")]
+    TooLarge,
+}
+
 /// The body of a request on its way to an instance.
 pub(super) enum Outbound {
     /// There is none.
     Empty,
     /// Straight from the caller.
-    Stream(Incoming, Progress),
+    Stream(Incoming, Sent),
     /// From the caller, kept for another attempt.
-    Replay(Replay, Progress),
+    Replay(Replay, Sent),
+}
+
+/// What was sent of a body in this attempt.
+pub(super) struct Sent {
+    progress: Progress,
+    bytes: u64,
+}
+
+impl Sent {
+    /// Nothing yet.
+    pub(super) fn new(progress: &Progress) -> Self {
+        Self {
+            progress: progress.clone(),
+            bytes: 0,
+        }
+    }
+
+    /// Passes a piece on if it may be.
+    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, SendError> {
+        self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        match self.progress.allows(self.bytes) {
+            true => Ok(frame),
+            false => Err(SendError::TooLarge),
+        }
+    }
 }
 
 impl Body for Outbound {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = SendError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let (frame, progress) = match self.get_mut() {
+    ) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
+        let (frame, sent) = match self.get_mut() {
             Self::Empty => return Poll::Ready(None),
-            Self::Stream(body, progress) => (ready!(Pin::new(body).poll_frame(cx)), progress),
-            Self::Replay(body, progress) => (ready!(body.poll_frame(cx)), progress),
+            Self::Stream(body, sent) => (ready!(Pin::new(body).poll_frame(cx)), sent),
+            Self::Replay(body, sent) => (ready!(body.poll_frame(cx)), sent),
         };
-        progress.set(Instant::now());
-        Poll::Ready(frame)
+        sent.progress.set(Instant::now());
+        Poll::Ready(frame.map(|frame| sent.pass(frame?)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -103,6 +136,8 @@ pub(super) struct Streamed {
     body: Incoming,
     idle: Idle,
     rest: Option<Rest>,
+    /// What is told when the body is asked for the next time.
+    failed: Option<hyper::Error>,
 }
 
 struct Rest {
@@ -129,6 +164,7 @@ impl ReplyBody {
                 _in_flight: held.in_flight,
             }),
             idle: Idle::new(held.progress, held.patience),
+            failed: None,
             body,
         };
         if streamed.body.is_end_stream() {
@@ -170,8 +206,25 @@ impl Body for ReplyBody {
             Self::Local(text) => return Poll::Ready(text.take().map(|t| Ok(Frame::data(t)))),
             Self::Upstream(streamed) => streamed,
         };
+        if let Some(failed) = streamed.failed.take() {
+            return Poll::Ready(Some(Err(BodyError::Broken(failed))));
+        }
         let frame = match Pin::new(&mut streamed.body).poll_frame(cx) {
-            Poll::Ready(frame) => frame,
+            Poll::Ready(Some(Err(failed))) => {
+                // The server drops what it has not written yet when it hears of a failure,
+                // the head included. Its turn to write comes first.
+                let flag = match streamed.idle.oversized() {
+                    // What ended the instance's connection may have been a request without end.
+                    true => Flag::CallerGone,
+                    false => Flag::Broken,
+                };
+                streamed.broken(flag);
+                streamed.failed = Some(failed);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(Some(Ok(frame))) => Some(frame),
+            Poll::Ready(None) => None,
             Poll::Pending => {
                 ready!(streamed.idle.poll(cx));
                 streamed.broken(Flag::TimedOut);
@@ -179,21 +232,18 @@ impl Body for ReplyBody {
             }
         };
         streamed.idle.moved();
-        match &frame {
-            // The server asks no further once the announced length is there: what is to be
-            // done at the end is done with the last piece.
-            Some(Ok(_)) if streamed.body.is_end_stream() => streamed.complete(),
-            Some(Ok(_)) => {}
-            Some(Err(_)) => streamed.broken(Flag::Broken),
-            None => streamed.complete(),
+        // The server asks no further once the announced length is there: what is to be done at
+        // the end is done with the last piece.
+        if frame.is_none() || streamed.body.is_end_stream() {
+            streamed.complete();
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
+        Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Local(text) => text.is_none(),
-            Self::Upstream(streamed) => streamed.body.is_end_stream(),
+            Self::Upstream(streamed) => streamed.failed.is_none() && streamed.body.is_end_stream(),
         }
     }
 

@@ -26,7 +26,7 @@ use super::serve::Serve;
 use super::transport::Transport;
 use super::worker::Worker;
 use super::{http2 as bounds, tls};
-use watched::Watched;
+pub(super) use watched::Watched;
 
 /// Bounds the head of a request, and what is read ahead of a slow instance.
 const MAX_BUFFER: usize = 64 * 1024;
@@ -42,7 +42,8 @@ pub(super) async fn converse(
 ) {
     let metrics = worker.shared.metrics.clone();
     let _open = Counted::new(&metrics.callers);
-    let ended = match open(&worker, &connection, stream).await {
+    // What is over soon or is rare is kept out of the state that every connection has.
+    let ended = match Box::pin(open(&worker, &connection, stream)).await {
         Ok(Some((stream, http2))) => {
             let serve = Rc::new(Serve {
                 caller: Caller::new(peer.ip(), worker.shared.tls_server.is_some()),
@@ -50,7 +51,7 @@ pub(super) async fn converse(
                 worker,
             });
             if http2 {
-                speak_http2(serve, &connection, stream).await
+                Box::pin(speak_http2(serve, &connection, stream)).await
             } else {
                 speak_http1(serve, &connection, stream).await
             }
@@ -74,7 +75,7 @@ async fn open(
 ) -> io::Result<Option<(Watched, bool)>> {
     let begin = async {
         if let Some(config) = &worker.shared.tls_server {
-            let stream = TlsAcceptor::from(config.clone()).accept(stream).await?;
+            let stream = TlsAcceptor::from(config.load_full()).accept(stream).await?;
             let http2 = tls::is_http2(stream.get_ref().1.alpn_protocol());
             let stream = Transport::Tls(Box::new(TlsStream::Server(stream)));
             return Ok((

@@ -40,7 +40,14 @@ pub(super) async fn exchange(
             Err(Unanswered {
                 unsent: Some(r), ..
             }) if taken.idle_for.is_some() => request = *r,
-            Err(lost) => return Err(lost.failed()),
+            Err(lost) => {
+                let mut failed = lost.failed();
+                // The connection has ended because we have ended the request.
+                if let Some(most) = aim.send.progress.oversized() {
+                    failed.why = Failure::TooLarge(most);
+                }
+                return Err(failed);
+            }
         }
     }
 }
@@ -52,24 +59,28 @@ struct Unanswered {
     unsent: Option<Box<Request<Outbound>>>,
 }
 
-/// Sends the request in the form that the connection's version needs.
-async fn over(
+/// Sends the request in the form that the connection's version needs, at once: who waits for
+/// the response need not hold the request.
+fn over(
     lease: &mut Lease,
     mut request: Request<Outbound>,
-) -> Result<Response<Incoming>, Unanswered> {
+) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + use<> {
     let http2 = lease.is_http2();
     if http2 {
         let upstream = lease.upstream();
         translate::to_http2(&mut request, upstream.tls.is_some(), &upstream.label);
     }
-    lease.send(request).await.map_err(|mut e| {
-        let mut unsent = e.take_message().map(Box::new);
-        if http2 && let Some(request) = &mut unsent {
-            translate::to_http1(request);
-        }
-        let why = e.into_error();
-        Unanswered { why, unsent }
-    })
+    let response = lease.send(request);
+    async move {
+        response.await.map_err(|mut e| {
+            let mut unsent = e.take_message().map(Box::new);
+            if http2 && let Some(request) = &mut unsent {
+                translate::to_http1(request);
+            }
+            let why = e.into_error();
+            Unanswered { why, unsent }
+        })
+    }
 }
 
 impl Unanswered {
@@ -79,10 +90,13 @@ impl Unanswered {
     }
 }
 
-/// Whether the peer says that it has not looked at the request (RFC 9113, 8.7).
+/// Whether the peer says that it has not looked at the request (RFC 9113, 8.7): by a reset of
+/// its stream, or by an end of the connection that leaves the stream out.
 fn was_refused(e: &hyper::Error) -> bool {
     let cause = std::error::Error::source(e).and_then(|e| e.downcast_ref::<h2::Error>());
-    cause.is_some_and(|e| e.reason() == Some(h2::Reason::REFUSED_STREAM))
+    cause.is_some_and(|e| {
+        e.reason() == Some(h2::Reason::REFUSED_STREAM) || (e.is_go_away() && e.is_remote())
+    })
 }
 
 fn broken(e: hyper::Error, sent: bool) -> Failed {

@@ -27,7 +27,8 @@ pub(super) fn reply(of: &Response<ReplyBody>, why: &str) -> Response<ReplyBody> 
 }
 
 /// The code for a status of HTTP. It is that of the mapping in gRPC's documents ("HTTP to
-/// gRPC Status Code Mapping"), but for a timeout: we know whose it was.
+/// gRPC Status Code Mapping"), but for a timeout, as we know whose it was, and a body that is
+/// too large, which it does not know.
 fn code(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200..=299 => "0",
@@ -35,6 +36,7 @@ fn code(status: StatusCode) -> &'static str {
         401 => "16",
         403 => "7",
         404 => "12",
+        413 => "8",
         504 => "4",
         429 | 502 | 503 => "14",
         _ => "2",
@@ -47,7 +49,7 @@ mod tests {
 
     #[test]
     fn the_outcome_is_in_the_head_and_the_status_is_200() {
-        for (status, code) in [(404, "12"), (503, "14"), (504, "4"), (418, "2")] {
+        for (status, code) in [(404, "12"), (413, "8"), (503, "14"), (504, "4"), (418, "2")] {
             let mut of = Response::new(ReplyBody::Local(Some("text".into())));
             *of.status_mut() = StatusCode::from_u16(status).unwrap();
             let reply = reply(&of, "100 % gone\n");

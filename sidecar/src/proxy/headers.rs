@@ -147,7 +147,8 @@ impl Caller {
     }
 }
 
-/// Keeps the caller's request id when it is one that a log line can hold, else makes one.
+/// Keeps the caller's request id when it is one that a log line can hold, else makes one. Of
+/// several only the first counts: two ids tie nothing together.
 pub(super) fn request_id(headers: &mut HeaderMap) -> &HeaderValue {
     let entry = headers.entry(X_REQUEST_ID);
     let fits = |v: &HeaderValue| {
@@ -157,6 +158,9 @@ pub(super) fn request_id(headers: &mut HeaderMap) -> &HeaderValue {
         http::header::Entry::Occupied(mut entry) => {
             if !fits(entry.get()) {
                 entry.insert(fresh_id());
+            } else if entry.iter().nth(1).is_some() {
+                let first = entry.get().clone();
+                entry.insert(first);
             }
             entry.into_mut()
         }

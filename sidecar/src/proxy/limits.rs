@@ -40,6 +40,8 @@ pub(super) enum Bound {
 }
 
 impl Bound {
+    pub(super) const ALL: [Self; 2] = [Self::Requests, Self::Pending];
+
     /// As rules write it.
     pub(super) const fn name(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@
 //! the owners hold them strongly, [`Metrics`] only weakly, and a scrape drops the dead.
 
 mod export;
+mod waits;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 pub use export::Export;
+pub use waits::Waits;
 
 /// Upper bounds of the duration histogram, in microseconds.
 const BOUNDS_US: [u64; 14] = [
@@ -113,11 +115,24 @@ impl CodeClass {
     }
 }
 
-/// Request durations of one label set.
+/// Durations of one label set.
 #[derive(Debug, Default)]
 struct Histogram {
     buckets: [AtomicU64; BOUNDS_US.len() + 1],
     sum_us: AtomicU64,
+}
+
+impl Histogram {
+    fn observe(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS_US.partition_point(|bound| *bound < us);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.buckets.iter().map(|b| b.load(Ordering::Relaxed)).sum()
+    }
 }
 
 /// Durations of the requests to one backend, whatever rule chose it. A code class that was
@@ -139,10 +154,7 @@ impl Stats {
     pub fn observe(&self, class: CodeClass, took: Duration) {
         self.requests[class as usize].fetch_add(1, Ordering::Relaxed);
         let histogram = self.latency.classes[class as usize].get_or_init(Box::default);
-        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS_US.partition_point(|bound| *bound < us);
-        histogram.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        histogram.sum_us.fetch_add(us, Ordering::Relaxed);
+        histogram.observe(took);
     }
 
     /// Requests counted in `class`.
@@ -164,14 +176,14 @@ pub struct StreamStats {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct BackendLabels {
-    destination: Box<str>,
-    backend: Box<str>,
+    destination: Arc<str>,
+    backend: Arc<str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct RuleLabels {
     backend: BackendLabels,
-    rule: Box<str>,
+    rule: Arc<str>,
 }
 
 /// Handles by label set, held weakly.
@@ -216,6 +228,7 @@ pub struct Metrics {
     latencies: Family<BackendLabels, Latency>,
     connections: Family<Box<str>, Gauge>,
     streams: Family<Box<str>, StreamStats>,
+    waits: Family<Box<str>, Waits>,
     /// Attempts beyond the first.
     pub retries: Counter,
     /// Attempts that were due but would have been more than the backend's budget.
@@ -237,13 +250,18 @@ impl Metrics {
     pub fn new(source: &str) -> Self {
         let stats = Family::default();
         let latencies = Family::default();
-        let unknown = handles(&stats, &latencies, "(unknown)", "-", "-");
+        let labels = BackendLabels {
+            destination: "(unknown)".into(),
+            backend: "-".into(),
+        };
+        let unknown = handles(&stats, &latencies, labels, "-".into());
         Self {
             source: source.into(),
             stats,
             latencies,
             connections: Family::default(),
             streams: Family::default(),
+            waits: Family::default(),
             retries: Counter::default(),
             retries_denied: Counter::default(),
             delays: Counter::default(),
@@ -255,8 +273,17 @@ impl Metrics {
     }
 
     /// The handles of a label set: those that exist, else new ones.
-    pub fn stats(&self, destination: &str, backend: &str, rule: &str) -> Arc<Stats> {
-        handles(&self.stats, &self.latencies, destination, backend, rule)
+    pub fn stats(
+        &self,
+        destination: impl Into<Arc<str>>,
+        backend: impl Into<Arc<str>>,
+        rule: impl Into<Arc<str>>,
+    ) -> Arc<Stats> {
+        let backend = BackendLabels {
+            destination: destination.into(),
+            backend: backend.into(),
+        };
+        handles(&self.stats, &self.latencies, backend, rule.into())
     }
 
     /// Open connections to instances of `service`.
@@ -268,24 +295,21 @@ impl Metrics {
     pub fn streams(&self, service: &str) -> Arc<StreamStats> {
         self.streams.get(service.into(), StreamStats::default)
     }
+
+    /// The counts of those who wait for the backends of `destination`.
+    pub fn waits(&self, destination: &str) -> Arc<Waits> {
+        self.waits.get(destination.into(), Waits::default)
+    }
 }
 
 fn handles(
     stats: &Family<RuleLabels, Stats>,
     latencies: &Family<BackendLabels, Latency>,
-    destination: &str,
-    backend: &str,
-    rule: &str,
+    backend: BackendLabels,
+    rule: Arc<str>,
 ) -> Arc<Stats> {
-    let backend = BackendLabels {
-        destination: destination.into(),
-        backend: backend.into(),
-    };
     let latency = latencies.get(backend.clone(), Latency::default);
-    let labels = RuleLabels {
-        backend,
-        rule: rule.into(),
-    };
+    let labels = RuleLabels { backend, rule };
     stats.get(labels, || Stats {
         requests: Default::default(),
         latency,

@@ -17,6 +17,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -118,15 +119,16 @@ impl Lease {
         }
     }
 
-    /// Sends a request whose form fits the connection's version.
-    pub(super) async fn send(
+    /// Sends a request whose form fits the connection's version, at once.
+    pub(super) fn send(
         &mut self,
         request: Request<Outbound>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Outbound>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outbound>>>> + use<>
+    {
         self.using.account().count();
         match &mut self.sender {
-            Sender::One(sender) => sender.send(request).await,
-            Sender::Two(stream) => stream.send(request).await,
+            Sender::One(sender) => Either::Left(sender.send(request)),
+            Sender::Two(stream) => Either::Right(stream.send(request)),
         }
     }
 

@@ -18,6 +18,7 @@ use super::connections::Connection;
 use super::headers::{X_FORWARDED_FOR, X_REQUEST_ID};
 use super::limits::Admitted;
 use super::metrics::CodeClass;
+use super::relay::{End, Moved, STOPPED};
 use super::upstream::Upstream;
 use super::worker::Worker;
 
@@ -191,6 +192,13 @@ impl Record {
         self.flags.add(flag);
     }
 
+    /// Adds how the byte stream ended that the exchange became, and what was passed on.
+    pub(super) fn stream(&mut self, moved: &Moved, end: Option<End>) {
+        if let Some(line) = &mut self.line {
+            stream(line, moved, end.map_or(STOPPED, End::label));
+        }
+    }
+
     /// When the head came in.
     pub(super) fn started(&self) -> Instant {
         self.started
@@ -253,6 +261,13 @@ pub(super) fn routed(
     line.maybe("upstream_host", upstream.map(|u| u.label.as_bytes()));
     line.number("retries", u64::from(retries));
     flags.write(line);
+}
+
+/// Adds what is told of a byte stream.
+pub(super) fn stream(line: &mut Line, moved: &Moved, end: &'static str) {
+    line.number("bytes_in", moved.to_instance.get());
+    line.number("bytes_out", moved.to_caller.get());
+    line.plain("end", end);
 }
 
 /// Adds a member that a trace rule asks for. One that would hide a member of ours is given

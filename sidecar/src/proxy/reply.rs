@@ -112,6 +112,13 @@ pub(super) fn unasked_switch(backend: &Backend) -> Reply {
     reply(StatusCode::BAD_GATEWAY, body, Some(Flag::Broken))
 }
 
+/// A request whose body has more than `most` bytes.
+pub(super) fn too_large(most: u64, backend: &Backend) -> Reply {
+    let why = Failure::TooLarge(most).to_string();
+    let body = Body::of(backend, "body_too_large", why);
+    reply(StatusCode::PAYLOAD_TOO_LARGE, body, None)
+}
+
 /// A request that was routed to `backend` and got no answer from there.
 ///
 /// # Errors
@@ -128,6 +135,7 @@ pub(super) fn failed(why: &Failure, backend: &Backend) -> Result<Reply, Flag> {
         Failure::Broken(_) => (StatusCode::BAD_GATEWAY, "connection_broken", Flag::Broken),
         Failure::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "timeout", Flag::TimedOut),
         Failure::Aborted(status) => (*status, "fault_injected", Flag::Aborted),
+        Failure::TooLarge(most) => return Ok(too_large(*most, backend)),
         Failure::Closed => return Err(Flag::Aborted),
         Failure::CallerGone => return Err(Flag::CallerGone),
     };

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use a8_common::rule::Resilience;
@@ -56,9 +56,19 @@ struct Out {
 #[derive(Debug, Default)]
 struct Current {
     members: Arc<Members>,
-    all: Box<[Arc<Member>]>,
+    /// Made for the first request: most of thousands of backends are never asked for.
+    all: OnceLock<Box<[Arc<Member>]>>,
     /// Those that are not left alone, where that is not all.
     available: Option<Box<[Arc<Member>]>>,
+}
+
+impl Current {
+    fn all(&self) -> &[Arc<Member>] {
+        self.all.get_or_init(|| {
+            let usable = self.members.usable.iter();
+            usable.map(|u| Arc::new(Member::new(u.clone()))).collect()
+        })
+    }
 }
 
 /// All instances of a backend.
@@ -87,11 +97,16 @@ impl Roster {
     }
 
     /// Replaces the instances. Those that stay keep their counts, and stay out if they are.
-    pub(super) fn set(&self, members: Members, label: &str) {
+    pub(super) fn set(&self, members: Arc<Members>, label: &str) {
         let mut out = self.lock();
         let before = self.now.load();
-        let known: HashMap<u64, &Arc<Member>> =
-            before.all.iter().map(|m| (m.upstream.key, m)).collect();
+        let Some(known) = before.all.get() else {
+            return self.now.store(Arc::new(Current {
+                members,
+                ..Current::default()
+            }));
+        };
+        let known: HashMap<u64, &Arc<Member>> = known.iter().map(|m| (m.upstream.key, m)).collect();
         let all: Box<[Arc<Member>]> = members
             .usable
             .iter()
@@ -106,7 +121,7 @@ impl Roster {
         for back in out.drain(..too_many) {
             returned(&back.member, label);
         }
-        self.publish(Arc::new(members), all, &out);
+        self.publish(members, all, &out);
     }
 
     /// Lends the instances that take requests to `pick`.
@@ -119,7 +134,7 @@ impl Roster {
             self.settle(Instant::now(), label);
         }
         let now = self.now.load();
-        pick(now.available.as_deref().unwrap_or(&now.all))
+        pick(now.available.as_deref().unwrap_or_else(|| now.all()))
     }
 
     /// Lets those come back whose time is over.
@@ -153,8 +168,8 @@ impl Roster {
         let current = self.now.load();
         let is = |other: &Arc<Member>| Arc::ptr_eq(other, member);
         if out.iter().any(|o| is(&o.member))
-            || out.len() >= most(current.all.len())
-            || !current.all.iter().any(is)
+            || out.len() >= most(current.all().len())
+            || !current.all().iter().any(is)
         {
             return;
         }
@@ -194,7 +209,7 @@ impl Roster {
 
     fn republish(&self, out: &[Out]) {
         let current = self.now.load();
-        self.publish(current.members.clone(), current.all.clone(), out);
+        self.publish(current.members.clone(), current.all().into(), out);
     }
 
     fn publish(&self, members: Arc<Members>, all: Box<[Arc<Member>]>, out: &[Out]) {
@@ -203,7 +218,7 @@ impl Roster {
             (!out.is_empty()).then(|| all.iter().filter(|m| !is_out(m)).cloned().collect());
         self.now.store(Arc::new(Current {
             members,
-            all,
+            all: all.into(),
             available,
         }));
         let next = out.iter().map(|o| self.since_created(o.until)).min();

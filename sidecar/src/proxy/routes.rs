@@ -85,7 +85,7 @@ impl Routes {
         shared: &Shared,
         head: &Parts,
         draw: &mut impl Draw,
-        trace: impl FnMut(&Trace),
+        trace: impl FnMut(&str, &str),
     ) -> Result<Plan, Unroutable> {
         if !self.loaded {
             return Err(Unroutable::NotLoaded);
@@ -115,7 +115,7 @@ impl Routes {
         shared: &Shared,
         service: &ServiceName,
         draw: &mut impl Draw,
-        trace: impl FnMut(&Trace),
+        trace: impl FnMut(&str, &str),
     ) -> Result<Plan, Unroutable> {
         if !self.loaded {
             return Err(Unroutable::NotLoaded);
@@ -129,7 +129,7 @@ impl Routes {
         &self,
         decision: Decision<'_, Arc<Backend>>,
         by_host: bool,
-        mut trace: impl FnMut(&Trace),
+        mut trace: impl FnMut(&str, &str),
     ) -> Result<Plan, Unroutable> {
         let backend = match &decision.routed {
             Some(routed) => routed.attachment,
@@ -138,9 +138,7 @@ impl Routes {
                 .get(&*decision.destination)
                 .ok_or_else(|| Unroutable::NoService(decision.destination.as_ref().into()))?,
         };
-        for mark in &decision.traces {
-            trace(mark);
-        }
+        mark(&decision.traces, &mut trace);
         Ok(Plan {
             backend: backend.clone(),
             target: PathAndQuery::try_from(&*decision.target)
@@ -191,6 +189,24 @@ impl Routes {
             return Cow::Borrowed(name);
         }
         Cow::Owned(name.to_ascii_lowercase())
+    }
+}
+
+/// Gives every key once, with all that is said under it.
+fn mark(traces: &[&Trace], trace: &mut impl FnMut(&str, &str)) {
+    for (at, mark) in traces.iter().enumerate() {
+        let key = mark.log_key();
+        let same = |other: &&&Trace| other.log_key() == key;
+        if traces[..at].iter().any(|t| same(&t)) {
+            continue;
+        }
+        let mut more = traces[at + 1..].iter().filter(same).peekable();
+        if more.peek().is_none() {
+            trace(key, mark.log_value());
+            continue;
+        }
+        let values = std::iter::once(mark.log_value()).chain(more.map(|t| t.log_value()));
+        trace(key, &values.collect::<Vec<_>>().join(","));
     }
 }
 

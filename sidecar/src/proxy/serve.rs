@@ -6,7 +6,7 @@ use std::time::Instant;
 use http::header::{EXPECT, HOST, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use super::attempt::{self, Answer};
@@ -71,6 +71,11 @@ impl Serve {
             translate::upgrade_to(&mut head.headers, protocol);
             caller
         });
+        let most = self.worker.shared.max_request_body;
+        if body.size_hint().lower() > most {
+            let reply = reply::too_large(most, &plan.backend);
+            return Ok(local(record, traffic, reply));
+        }
         self.note_faults(&plan, &mut record);
         let outcome = attempt::run(&self.worker, &plan, traffic, head, body, &mut record).await;
         let outcome = outcome.map(|mut answer| {
@@ -100,22 +105,22 @@ impl Serve {
     }
 
     /// Drops the fields that were meant for us and decides by the rest.
-    fn plan(&self, head: &mut Parts, record: &mut Record) -> Result<Plan, Unroutable> {
+    pub(super) fn plan(&self, head: &mut Parts, record: &mut Record) -> Result<Plan, Unroutable> {
         if head.version == Version::HTTP_2 {
             translate::from_http2(head)
                 .map_err(|_| Unroutable::Malformed("the request names two hosts"))?;
         }
         headers::drop_hop_by_hop(&mut head.headers);
         headers::request_id(&mut head.headers);
-        let plan = self.worker.decide(head, |mark| {
-            record.trace(mark.log_key(), mark.log_value());
-        })?;
+        let plan = self
+            .worker
+            .decide(head, |key, value| record.trace(key, value))?;
         record.backend = Some(plan.backend.clone());
         Ok(plan)
     }
 
     /// Makes the head that the instance gets.
-    fn rewrite(&self, plan: &Plan, head: &mut Parts) {
+    pub(super) fn rewrite(&self, plan: &Plan, head: &mut Parts) {
         let uri = std::mem::replace(&mut head.uri, Uri::from(plan.target.clone()));
         head.version = Version::HTTP_11;
         // We have answered it ourselves by asking for the body (RFC 9110, 10.1.1).

@@ -3,6 +3,8 @@
 mod addressing;
 mod affinity;
 mod agreement;
+mod body_limits;
+mod cases;
 mod connections;
 mod draining;
 mod ejection;
@@ -12,7 +14,9 @@ mod http2;
 mod limits;
 mod logging;
 mod names;
+mod papers;
 mod pooling;
+mod renewal;
 mod retries;
 mod safety;
 mod streams;

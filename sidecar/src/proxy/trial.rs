@@ -43,6 +43,7 @@ impl Verdict {
             | Failure::TimedOut(_)
             | Failure::Aborted(_)
             | Failure::Closed
+            | Failure::TooLarge(_)
             | Failure::CallerGone => Self::None,
         }
     }

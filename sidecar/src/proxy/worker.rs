@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use a8_common::model::ServiceName;
-use a8_common::rule::Trace;
 use a8_common::task::Stop;
 use arc_swap::{ArcSwap, Cache};
 use http::request::Parts;
@@ -22,6 +21,7 @@ use super::connections::Connections;
 use super::doors::Doors;
 use super::listener;
 use super::pool::Pool;
+use super::relay::Scratch;
 use super::routes::{Plan, Routes, Unroutable};
 use super::tcp::{self, Port, Streams};
 use super::{Ending, Shared};
@@ -35,6 +35,7 @@ pub(super) struct Worker {
     pub(super) pool: Rc<Pool>,
     pub(super) connections: Rc<Connections>,
     pub(super) streams: Streams,
+    pub(super) scratch: Scratch,
     pub(super) log: Option<access_log::Buffer>,
     pub(super) buffers: Buffers,
     pub(super) clock: RefCell<Clock>,
@@ -51,6 +52,7 @@ impl Worker {
             pool: Pool::new(at),
             connections: Connections::new(),
             streams: Streams::default(),
+            scratch: Scratch::default(),
             log: log.map(access_log::Buffer::new),
             buffers: Buffers::default(),
             clock: RefCell::new(Clock::new()),
@@ -63,7 +65,7 @@ impl Worker {
     pub(super) fn decide(
         &self,
         head: &Parts,
-        trace: impl FnMut(&Trace),
+        trace: impl FnMut(&str, &str),
     ) -> Result<Plan, Unroutable> {
         let mut routes = self.routes.borrow_mut();
         let mut random = self.random.borrow_mut();
@@ -74,7 +76,7 @@ impl Worker {
     pub(super) fn decide_stream(
         &self,
         service: &ServiceName,
-        trace: impl FnMut(&Trace),
+        trace: impl FnMut(&str, &str),
     ) -> Result<Plan, Unroutable> {
         let mut routes = self.routes.borrow_mut();
         let mut random = self.random.borrow_mut();

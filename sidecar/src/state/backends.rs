@@ -14,7 +14,7 @@ use crate::proxy::{Backend, Key, Metrics};
 /// forgotten here as they are met.
 pub(super) struct Backends {
     metrics: Arc<Metrics>,
-    by_service: HashMap<ServiceName, HashMap<Key, Weak<Backend>>>,
+    by_service: HashMap<ServiceName, HashMap<Arc<Key>, Weak<Backend>>>,
 }
 
 impl Backends {
@@ -30,7 +30,7 @@ impl Backends {
         &mut self,
         rule: &Rule,
         backend: &rule::Backend,
-        catalog: &Catalog,
+        catalog: &mut Catalog,
     ) -> Arc<Backend> {
         let key = Key {
             destination: rule.destination().clone(),
@@ -40,12 +40,16 @@ impl Backends {
             balance: backend.balance(),
             twin: twins_before(rule, backend),
         };
-        let resilience = backend.resilience.clone().unwrap_or_default();
+        let resilience = backend.resilience.as_deref().cloned().unwrap_or_default();
         self.get(key, resilience, catalog)
     }
 
     /// The default route of `service`.
-    pub(super) fn of_service(&mut self, service: &ServiceName, catalog: &Catalog) -> Arc<Backend> {
+    pub(super) fn of_service(
+        &mut self,
+        service: &ServiceName,
+        catalog: &mut Catalog,
+    ) -> Arc<Backend> {
         let key = Key {
             destination: service.clone(),
             rule: None,
@@ -58,7 +62,7 @@ impl Backends {
     }
 
     /// Gives the backends of `services` their instances anew.
-    pub(super) fn refresh(&mut self, services: &HashSet<ServiceName>, catalog: &Catalog) {
+    pub(super) fn refresh(&mut self, services: &HashSet<ServiceName>, catalog: &mut Catalog) {
         for service in services {
             let Some(backends) = self.by_service.get_mut(service) else {
                 continue;
@@ -84,13 +88,14 @@ impl Backends {
         });
     }
 
-    fn get(&mut self, key: Key, resilience: Resilience, catalog: &Catalog) -> Arc<Backend> {
+    fn get(&mut self, key: Key, resilience: Resilience, catalog: &mut Catalog) -> Arc<Backend> {
         let of_service = self.by_service.entry(key.service.clone()).or_default();
         if let Some(known) = of_service.get(&key).and_then(Weak::upgrade) {
             known.set_resilience(&resilience);
             return known;
         }
         let members = catalog.members(&key.service, &key.tags);
+        let key = Arc::new(key);
         let made = Arc::new(Backend::new(key.clone(), resilience, &self.metrics));
         made.set_members(members);
         of_service.insert(key, Arc::downgrade(&made));

@@ -1,7 +1,7 @@
 //! The instances that are known, by service.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use a8_common::model::{Epoch, Instance, InstanceId, ServiceName, Tags};
 use a8_common::view::Update;
@@ -18,12 +18,48 @@ struct Entry {
     until: Option<Instant>,
 }
 
+/// The instances of one service.
+#[derive(Default)]
+struct Service {
+    entries: BTreeMap<InstanceId, Entry>,
+    /// What was made of them, by tags: most backends of a service share one list.
+    members: HashMap<Tags, Weak<Members>>,
+}
+
+impl Service {
+    fn take_out(&mut self, id: &InstanceId) -> Option<Entry> {
+        self.members.clear();
+        self.entries.remove(id)
+    }
+
+    fn carrying(&self, tags: &Tags) -> Members {
+        let mut usable: Vec<Arc<Upstream>> = Vec::new();
+        let mut unusable = 0;
+        for entry in self.entries.values() {
+            if !entry.instance.status.listed_by_default() || !entry.instance.tags.contains_all(tags)
+            {
+                continue;
+            }
+            match &entry.upstream {
+                Ok(upstream) => usable.push(upstream.clone()),
+                Err(_) => unusable += 1,
+            }
+        }
+        // Stable: each kind stays in the order of its ids.
+        usable.sort_by_key(|upstream| !upstream.speaks_http());
+        Members {
+            usable: usable.into(),
+            unusable,
+        }
+    }
+}
+
 /// All instances, with what the proxy holds of each.
 pub(super) struct Catalog {
     metrics: Arc<Metrics>,
     names: Names,
     epoch: Option<Epoch>,
-    services: HashMap<ServiceName, BTreeMap<InstanceId, Entry>>,
+    services: HashMap<ServiceName, Service>,
     /// Where each id is.
     places: HashMap<InstanceId, ServiceName>,
     held: usize,
@@ -92,7 +128,7 @@ impl Catalog {
         let over: Vec<InstanceId> = self
             .services
             .values()
-            .flatten()
+            .flat_map(|service| &service.entries)
             .filter(|(_, entry)| entry.until.is_some_and(|until| until <= now))
             .map(|(id, _)| id.clone())
             .collect();
@@ -106,7 +142,7 @@ impl Catalog {
         if self.held == 0 {
             return None;
         }
-        let entries = self.services.values().flat_map(BTreeMap::values);
+        let entries = self.services.values().flat_map(|s| s.entries.values());
         entries.filter_map(|entry| entry.until).min()
     }
 
@@ -122,30 +158,21 @@ impl Catalog {
 
     /// The instances of `service` that carry `tags` and can be connected to: those that a registry
     /// lists to whoever asks for nothing special, users' own words for their status included.
-    pub(super) fn members(&self, service: &ServiceName, tags: &Tags) -> Members {
-        let mut usable: Vec<Arc<Upstream>> = Vec::new();
-        let mut unusable = 0;
-        for entry in self
-            .services
-            .get(service)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-        {
-            if !entry.instance.status.listed_by_default() || !entry.instance.tags.contains_all(tags)
-            {
-                continue;
-            }
-            match &entry.upstream {
-                Ok(upstream) => usable.push(upstream.clone()),
-                Err(_) => unusable += 1,
-            }
+    pub(super) fn members(&mut self, service: &ServiceName, tags: &Tags) -> Arc<Members> {
+        let Some(service) = self.services.get_mut(service) else {
+            return Arc::default();
+        };
+        let known = &mut service.members;
+        if let Some(members) = known.get(tags).and_then(Weak::upgrade) {
+            return members;
         }
-        // Stable: each kind stays in the order of its ids.
-        usable.sort_by_key(|upstream| !upstream.speaks_http());
-        Members {
-            usable: usable.into(),
-            unusable,
+        if known.len() == known.capacity() {
+            known.retain(|_, members| members.strong_count() > 0);
         }
+        let members = Arc::new(service.carrying(tags));
+        let shared = Arc::downgrade(&members);
+        service.members.insert(tags.clone(), shared);
+        members
     }
 
     fn insert(&mut self, instance: &Arc<Instance>, touched: &mut HashSet<ServiceName>) {
@@ -154,7 +181,7 @@ impl Catalog {
             Some(place) => self
                 .services
                 .get_mut(place)
-                .and_then(|s| s.remove(&instance.id)),
+                .and_then(|s| s.take_out(&instance.id)),
             None => None,
         };
         let mut kept = None;
@@ -187,14 +214,15 @@ impl Catalog {
         touched.insert(service.clone());
         self.places.insert(instance.id.clone(), service.clone());
         let place = self.services.entry(service.clone()).or_default();
-        place.insert(instance.id.clone(), entry);
+        place.members.clear();
+        place.entries.insert(instance.id.clone(), entry);
     }
 
     fn remove(&mut self, id: &InstanceId, touched: &mut HashSet<ServiceName>) {
         let Some(service) = self.places.remove(id) else {
             return;
         };
-        if let Some(entry) = self.services.get_mut(&service).and_then(|s| s.remove(id)) {
+        if let Some(entry) = self.services.get_mut(&service).and_then(|s| s.take_out(id)) {
             self.held -= usize::from(entry.until.is_some());
             retire(&entry);
         }
@@ -205,7 +233,7 @@ impl Catalog {
     fn hold(&mut self, id: &InstanceId, until: Instant) {
         let place = self.places.get(id).and_then(|s| self.services.get_mut(s));
         // One that is held already does not get more time by yet another epoch.
-        if let Some(entry) = place.and_then(|s| s.get_mut(id))
+        if let Some(entry) = place.and_then(|s| s.entries.get_mut(id))
             && entry.until.is_none()
         {
             entry.until = Some(until);
@@ -214,7 +242,11 @@ impl Catalog {
     }
 
     fn drop_if_empty(&mut self, service: &ServiceName) {
-        if self.services.get(service).is_some_and(BTreeMap::is_empty) {
+        if self
+            .services
+            .get(service)
+            .is_some_and(|s| s.entries.is_empty())
+        {
             self.services.remove(service);
         }
     }

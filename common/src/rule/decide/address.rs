@@ -6,18 +6,18 @@ use super::{Refused, Request};
 use crate::rule::path::{self, Path};
 
 /// What a request is addressed to.
-pub(super) struct Address<'a> {
+pub(in crate::rule) struct Address<'a> {
     /// The service, where the request names one.
     pub(super) service: Option<Cow<'a, str>>,
     pub(super) target: &'a str,
     /// The target without its query; `None` for a byte stream, which has no path.
-    pub(super) path: Option<&'a str>,
+    pub(in crate::rule) path: Option<&'a str>,
     /// Where in the target the part begins that the service is to see.
     below: usize,
 }
 
 impl<'a> Address<'a> {
-    pub(super) fn of(request: &Request<'a>) -> Result<Self, Refused> {
+    pub(in crate::rule) fn of(request: &Request<'a>) -> Result<Self, Refused> {
         let target = request.target;
         let (path, _) = path::split_query(target);
         let first = path::segments(path).next().ok_or(Refused::NotAPath)?;

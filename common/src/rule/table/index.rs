@@ -10,8 +10,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use http::HeaderName;
+use memchr::memmem;
 use smallvec::SmallVec;
 
 use super::Compiled;
@@ -24,6 +25,9 @@ use crate::rule::decide::Request;
 const MAX_HEADERS: usize = 8;
 /// A shorter text is in too many values to tell rules apart.
 const MIN_TEXT: usize = 3;
+/// Up to so many texts are searched for one by one: an automaton takes kilobytes, and there may
+/// be one for each of thousands of destinations.
+const FEW_TEXTS: usize = MAX_TEXTS;
 /// A request that contains more of the texts than this is met by the rules in one sorted
 /// list, since merging many lists costs more than sorting.
 const MAX_TEXTS: usize = 8;
@@ -54,9 +58,23 @@ struct Demands {
 /// Texts, and the rules that demand each.
 #[derive(Debug, Default)]
 struct Texts {
-    /// Finds the texts; a pattern's number is its place in `rules`.
-    finder: Option<AhoCorasick>,
-    rules: Vec<Vec<u32>>,
+    finder: Finder,
+    rules: Box<[Vec<u32>]>,
+}
+
+/// Finds texts; the number of one is its place in [`Texts::rules`].
+#[derive(Debug)]
+enum Finder {
+    /// One by one.
+    Each(Box<[Box<[u8]>]>),
+    /// All of them in one pass.
+    All(AhoCorasick),
+}
+
+impl Default for Finder {
+    fn default() -> Self {
+        Self::Each(Box::default())
+    }
 }
 
 /// Some positions, rising.
@@ -144,13 +162,21 @@ impl Index {
 
 impl Demands {
     fn adopt(&mut self, texts: BTreeMap<&[u8], Vec<u32>>) {
-        if texts.is_empty() {
+        if texts.len() <= FEW_TEXTS {
+            self.texts = Texts {
+                finder: Finder::Each(texts.keys().map(|text| (*text).into()).collect()),
+                rules: texts.into_values().collect(),
+            };
             return;
         }
-        match AhoCorasick::new(texts.keys()) {
+        // The other kind of automaton is faster and takes a hundred times the room.
+        let kind = Some(AhoCorasickKind::ContiguousNFA);
+        match AhoCorasick::builder().kind(kind).build(texts.keys()) {
             Ok(finder) => {
-                self.texts.finder = Some(finder);
-                self.texts.rules = texts.into_values().collect();
+                self.texts = Texts {
+                    finder: Finder::All(finder),
+                    rules: texts.into_values().collect(),
+                };
             }
             // Too many for one automaton: these rules are tried one by one.
             Err(_) => {
@@ -167,10 +193,21 @@ impl Texts {
         values: impl Iterator<Item = &'v [u8]>,
         found: &mut impl FnMut(Positions<'a>),
     ) {
-        let Some(finder) = &self.finder else {
-            return;
-        };
         let mut hits: SmallVec<[usize; MAX_TEXTS]> = SmallVec::new();
+        let finder = match &self.finder {
+            Finder::All(finder) => finder,
+            Finder::Each(texts) => {
+                for value in values {
+                    for (text, wanted) in texts.iter().enumerate() {
+                        if !hits.contains(&text) && memmem::find(value, wanted).is_some() {
+                            hits.push(text);
+                        }
+                    }
+                }
+                let rules = hits.iter().map(|text| &*self.rules[*text]);
+                return rules.for_each(|positions| found(Positions::Indexed(positions)));
+            }
+        };
         let mut seen = Vec::new();
         let all_hits = values.flat_map(|value| finder.find_overlapping_iter(value));
         for (nth, hit) in all_hits.enumerate() {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -16,9 +16,18 @@ const MAX_FAULTS: usize = 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File<'a> {
-    #[serde(borrow)]
-    instances: Vec<&'a RawValue>,
+struct File<T> {
+    instances: Vec<T>,
+}
+
+/// An entry of a document in YAML, as JSON. So there is one reader of entries, and of all
+/// entries never more than one is in memory as a tree of values.
+struct Json(String);
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Self(Value::deserialize(from)?.to_string()))
+    }
 }
 
 /// A registration, as it would be sent to a registry, or an instance, as one lists it.
@@ -58,20 +67,22 @@ impl From<Entry> for Instance {
 /// The instances of a file that take requests.
 pub(super) fn read(document: &Document<'_>) -> Result<Vec<Instance>, FileError> {
     if document.json {
-        return read_json(document.text);
+        let file: File<&RawValue> = serde_json::from_str(document.text).map_err(FileError::Json)?;
+        return read_all(file.instances.iter().map(|raw| raw.get()));
     }
-    let value: Value =
+    let file: File<Json> =
         serde_saphyr::from_str(document.text).map_err(|e| FileError::Yaml(e.to_string()))?;
-    read_json(&value.to_string())
+    read_all(file.instances.iter().map(|json| json.0.as_str()))
 }
 
-fn read_json(text: &str) -> Result<Vec<Instance>, FileError> {
-    let file: File<'_> = serde_json::from_str(text).map_err(FileError::Json)?;
+fn read_all<'a>(
+    entries: impl ExactSizeIterator<Item = &'a str>,
+) -> Result<Vec<Instance>, FileError> {
     let mut faults = Vec::new();
     let mut first = BTreeMap::new();
-    let mut instances = Vec::with_capacity(file.instances.len());
-    for (at, raw) in file.instances.iter().enumerate() {
-        let instance: Instance = match serde_json::from_str::<Entry>(raw.get()) {
+    let mut instances = Vec::with_capacity(entries.len());
+    for (at, text) in entries.enumerate() {
+        let instance: Instance = match serde_json::from_str::<Entry>(text) {
             Ok(entry) => entry.into(),
             Err(e) => {
                 faults.push(format!("instances[{at}]: {e}"));

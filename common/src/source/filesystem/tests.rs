@@ -1,5 +1,6 @@
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use super::*;
 use crate::source::{self, Feed};
@@ -139,7 +140,8 @@ fn document(text: &str, json: bool) -> Document<'_> {
 fn rules_without_an_id_have_the_same_one_at_each_reading() {
     let text = "- destination: s\n  route: {backends: [{tags: [v1]}]}\n\
                 - destination: s\n  route: {backends: [{tags: [v1]}]}\n\
-                - id: own\n  destination: s\n  route: {backends: [{tags: [v1]}]}\n";
+                - id: own\n  destination: s\n  route: {backends: [{tags: [v1]}]}\n\
+                - id: ''\n  destination: t\n  route: {backends: [{tags: [v1]}]}\n";
     let ids = || -> Vec<String> {
         let rules = rules::read(&document(text, false)).unwrap();
         rules.iter().map(|r| r.id().to_string()).collect()

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use futures_util::{StreamExt, TryStreamExt};
 use http::{Method, StatusCode, header};
 use reqwest::Response;
@@ -17,6 +18,9 @@ use super::report::Report;
 use crate::peer::{self, Peer};
 use crate::watch::codec::{self, LineError, Message, Raw};
 use crate::watch::{NDJSON, Wire, etag};
+
+/// A line of more bytes than that is not expected to be followed by another such.
+const LONG_LINE: usize = 64 << 10;
 
 /// What to ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +172,12 @@ impl<T: Wire> Session<'_, T> {
                 }
                 Ok(Some(Ok(line))) => line,
             };
+            if line.len() > LONG_LINE {
+                // The first line is the whole state. What it was gathered in would otherwise
+                // be kept for as long as the stream lasts.
+                let rest = BytesMut::from(&lines.read_buffer()[..]);
+                *lines.read_buffer_mut() = rest;
+            }
             if let Err(failure) = self.take(&line) {
                 return failure;
             }

@@ -26,6 +26,11 @@ impl Idle {
         }
     }
 
+    /// Whether the request was longer than it may be.
+    pub(super) fn oversized(&self) -> bool {
+        self.progress.oversized().is_some()
+    }
+
     /// A piece has moved.
     pub(super) fn moved(&self) {
         // Without a timer nobody looks: the first wait counts from its own beginning.

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 use crate::proxy::connections::Connection;
+use crate::proxy::relay::Side;
 use crate::proxy::transport::Transport;
 use crate::proxy::worker::Worker;
 
@@ -25,7 +26,7 @@ const URI_TOO_LONG: &[u8] =
 const LINGER: Duration = Duration::from_secs(2);
 
 /// A caller's stream that tells its connection when bytes move.
-pub(super) struct Watched {
+pub(in crate::proxy) struct Watched {
     /// There until it is dropped.
     stream: Option<TokioIo<Transport>>,
     /// What was read to find out the protocol, to be read again.
@@ -136,6 +137,15 @@ impl Write for Watched {
         let written = self.stream()?.poll_write_vectored(cx, bufs);
         self.connection.written(written.is_ready());
         written
+    }
+}
+
+impl Side for TokioIo<Watched> {
+    fn break_off(&mut self) {
+        // Without a stream there is nothing to linger for.
+        if let Some(stream) = &mut self.inner_mut().stream.take() {
+            stream.inner_mut().break_off();
+        }
     }
 }
 

@@ -108,6 +108,13 @@ fn forwarded_fields_are_appended_or_kept() {
 }
 
 #[test]
+fn of_several_request_ids_the_first_is_kept() {
+    let mut headers = head(&[("x-request-id", "a"), ("x-request-id", "b")]);
+    assert_eq!(request_id(&mut headers), "a");
+    assert_eq!(headers.get_all(X_REQUEST_ID).iter().count(), 1);
+}
+
+#[test]
 fn a_request_id_is_kept_or_made() {
     let mut given = head(&[("x-request-id", "abc-1")]);
     assert_eq!(request_id(&mut given), "abc-1");

@@ -7,6 +7,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto;
 
 use super::{BOUNDS_US, BackendLabels, CodeClass, Histogram, Metrics};
+use crate::proxy::limits::Bound;
 
 /// A [`Metrics`] that a metrics registry can collect from.
 #[derive(Clone)]
@@ -26,6 +27,9 @@ impl Collector for Export {
             upstream_connections(metrics),
             tcp_connections(metrics),
             tcp_bytes(metrics),
+            pending(metrics),
+            pending_durations(metrics),
+            overflows(metrics),
             faults(metrics),
         ];
         for (name, help, value) in [
@@ -152,6 +156,54 @@ fn tcp_bytes(metrics: &Metrics) -> proto::MetricFamily {
     )
 }
 
+fn pending(metrics: &Metrics) -> proto::MetricFamily {
+    let alive = metrics.waits.alive().into_iter();
+    let series = alive.map(|(destination, waits)| {
+        let labels = vec![label("destination", &destination)];
+        gauge(labels, waits.now.get())
+    });
+    family(
+        "a8_pending_requests",
+        "Requests and byte streams that wait for a connection of their backend.",
+        proto::MetricType::GAUGE,
+        series.collect(),
+    )
+}
+
+fn pending_durations(metrics: &Metrics) -> proto::MetricFamily {
+    let alive = metrics.waits.alive().into_iter();
+    let series = alive.map(|(destination, waits)| {
+        let mut metric = proto::Metric::from_label(vec![label("destination", &destination)]);
+        metric.set_histogram(buckets(&waits.took));
+        metric
+    });
+    family(
+        "a8_pending_duration_seconds",
+        "How long those waited that had to, whatever came of it.",
+        proto::MetricType::HISTOGRAM,
+        series.collect(),
+    )
+}
+
+fn overflows(metrics: &Metrics) -> proto::MetricFamily {
+    let alive = metrics.waits.alive().into_iter();
+    let series = alive.flat_map(|(destination, waits)| {
+        Bound::ALL.map(|bound| {
+            let labels = vec![
+                label("destination", &destination),
+                label("bound", bound.name()),
+            ];
+            counter(labels, waits.refused(bound))
+        })
+    });
+    family(
+        "a8_overflows_total",
+        "Requests and byte streams turned away because of a bound of their backend.",
+        proto::MetricType::COUNTER,
+        series.collect(),
+    )
+}
+
 fn faults(metrics: &Metrics) -> proto::MetricFamily {
     let series = [("delay", &metrics.delays), ("abort", &metrics.aborts)]
         .map(|(kind, count)| counter(vec![label("kind", kind)], count.get()));
@@ -266,6 +318,26 @@ mod tests {
         assert!(now.contains(r#"le="+Inf"} 1"#), "{now}");
         drop((stats, same));
         assert!(!text(&metrics).contains("reviews"), "gone with its owner");
+    }
+
+    #[test]
+    fn who_waits_and_who_is_turned_away_is_told_by_destination() {
+        let metrics = Arc::new(Metrics::new("web"));
+        let waits = metrics.waits("s");
+        drop(waits.begin());
+        let pending = waits.begin();
+        waits.refuse(Bound::Pending);
+        let now = text(&metrics);
+        for line in [
+            r#"a8_pending_requests{destination="s"} 1"#,
+            r#"a8_pending_duration_seconds_count{destination="s"} 1"#,
+            r#"a8_overflows_total{destination="s",bound="max_requests"} 0"#,
+            r#"a8_overflows_total{destination="s",bound="max_pending_requests"} 1"#,
+        ] {
+            assert!(now.contains(line), "{line}: {now}");
+        }
+        drop(pending);
+        assert!(text(&metrics).contains(r#"a8_pending_requests{destination="s"} 0"#));
     }
 
     #[test]

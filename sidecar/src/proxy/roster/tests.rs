@@ -33,7 +33,8 @@ impl Rig {
             start,
             by: rules[0].route().unwrap().backends[0]
                 .resilience
-                .clone()
+                .as_deref()
+                .cloned()
                 .unwrap(),
         };
         rig.set(upstreams);
@@ -45,7 +46,7 @@ impl Rig {
             usable: upstreams.into(),
             unusable: 0,
         };
-        self.roster.set(members, "s");
+        self.roster.set(Arc::new(members), "s");
     }
 
     fn at(&self, seconds: f64) -> Instant {
@@ -54,7 +55,7 @@ impl Rig {
 
     fn member(&self, of: &Arc<Upstream>) -> Arc<Member> {
         let now = self.roster.now.load();
-        let found = now.all.iter().find(|m| m.upstream.key == of.key);
+        let found = now.all().iter().find(|m| m.upstream.key == of.key);
         found.unwrap().clone()
     }
 
@@ -72,7 +73,7 @@ impl Rig {
     fn taking(&self, seconds: f64) -> String {
         self.roster.settle(self.at(seconds), "s");
         let now = self.roster.now.load();
-        let taking = now.available.as_deref().unwrap_or(&now.all);
+        let taking = now.available.as_deref().unwrap_or_else(|| now.all());
         let last = |m: &Arc<Member>| m.upstream.label.chars().last();
         taking.iter().filter_map(last).collect()
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Port;
-use super::relay::{End, Moved};
 use crate::proxy::access_log::Line;
 use crate::proxy::backend::Backend;
 use crate::proxy::metrics::CodeClass;
-use crate::proxy::record::{Flag, Flags, routed, trace};
+use crate::proxy::record::{Flag, Flags, routed, stream, trace};
+use crate::proxy::relay::{End, Moved, STOPPED};
 use crate::proxy::routes::Plan;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::worker::Worker;
@@ -95,10 +95,8 @@ impl Record {
 
     /// It is over.
     pub(super) fn ended(mut self, end: End) {
-        match end {
-            End::ResetByCaller => self.flag(Flag::CallerGone),
-            End::ResetByInstance => self.flag(Flag::Broken),
-            End::Closed | End::Idle => {}
+        if let Some(flag) = end.flag() {
+            self.flag(flag);
         }
         self.tell(end.label());
     }
@@ -120,9 +118,7 @@ impl Record {
         };
         line.seconds("request_time", Some(took));
         line.seconds("upstream_response_time", self.connected_after);
-        line.number("bytes_in", self.moved.to_instance.get());
-        line.number("bytes_out", self.moved.to_caller.get());
-        line.plain("end", end);
+        stream(&mut line, &self.moved, end);
         let (backend, upstream) = (self.backend.as_deref(), self.upstream.as_deref());
         routed(&mut line, backend, upstream, self.retries, self.flags);
         let text = line.end();
@@ -134,7 +130,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.told {
-            self.tell("stopped");
+            self.tell(STOPPED);
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::http2::speaking_http2;
+use crate::proxy::limits::Bound;
 use crate::proxy::{self, AccessLog, Backend, Proxy};
 use crate::testkit::{Fabric, Origin, Scripted, eventually, instance, request, settings};
 
@@ -164,12 +165,17 @@ async fn beyond_the_most_that_may_wait_there_is_a_quick_no() {
         "{}",
         refused.body
     );
+    let waits = &backend.waits;
+    assert_eq!((waits.now.get(), waits.waited()), (2, 0));
+    let turned_away = [Bound::Requests, Bound::Pending].map(|bound| waits.refused(bound));
+    assert_eq!(turned_away, [0, 1]);
     gate.add_permits(100);
     while let Some(status) = load.join_next().await {
         assert_eq!(status.unwrap(), 200);
     }
     assert_eq!(request(to, "GET /s/", &[]).await.status, 200);
     assert_eq!((origin.connections(), backend.connections()), (1, (1, 0)));
+    assert_eq!((waits.now.get(), waits.waited()), (0, 2));
 }
 
 #[tokio::test]

@@ -85,6 +85,7 @@ async fn several_workers_share_a_port_that_no_stranger_can_share() {
             config(listen),
             fabric.routes.clone(),
             fabric.metrics.clone(),
+            &fabric.tasks,
         )
     };
     let first = start(Listen::Any(0)).unwrap();

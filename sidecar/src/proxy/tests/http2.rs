@@ -14,7 +14,7 @@ use crate::proxy::AccessLog;
 use crate::testkit::{Fabric, Origin, Scripted, instance, request};
 
 /// A caller in HTTP/2 with prior knowledge.
-async fn caller(to: SocketAddr) -> (SendRequest<Full<Bytes>>, JoinSet<()>) {
+pub(super) async fn caller(to: SocketAddr) -> (SendRequest<Full<Bytes>>, JoinSet<()>) {
     let stream = TcpStream::connect(to).await.unwrap();
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))

@@ -6,6 +6,7 @@ use http_body_util::Full;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::proxy::limits::Bound;
 use crate::proxy::{AccessLog, Proxy};
 use crate::testkit::{Fabric, Origin, eventually, instance, request};
 
@@ -61,6 +62,9 @@ async fn beyond_the_most_requests_in_flight_there_is_a_quick_no() {
     );
     assert_eq!(refused.json()["error"], "overflow");
     assert_eq!(refused.field("retry-after"), Some("1"));
+    let waits = fabric.metrics.waits("s");
+    let turned_away = [Bound::Requests, Bound::Pending].map(|bound| waits.refused(bound));
+    assert_eq!((turned_away, waits.waited()), ([1, 0], 0));
     // A change of the bound counts at once, for the same backend.
     fabric.rules(&rule("max_requests: 4")).await;
     load.spawn(async move { request(to, "GET /s/", &[]).await.status });

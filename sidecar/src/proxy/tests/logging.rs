@@ -187,3 +187,29 @@ async fn every_way_to_end_has_its_flag() {
     assert!(!text.contains("nobody"), "{text}");
     assert!(text.contains(r#"destination="(unknown)""#), "{text}");
 }
+
+#[tokio::test]
+async fn marks_of_one_key_stand_in_one_member() {
+    let origin = Origin::echo("up").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    fabric
+        .rules(
+            r#"
+- {priority: 3, destination: s, actions: [{action: trace, log_value: a}]}
+- {priority: 2, destination: s, actions: [{action: trace, log_key: k, log_value: b}]}
+- {priority: 1, destination: s, actions: [{action: trace, log_value: c}]}
+"#,
+        )
+        .await;
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let proxy = fabric.proxy(AccessLog::File(log.clone()));
+    request(proxy.address(), "GET /s/", &[("Connection", "close")]).await;
+    proxy.drain(DEADLINE).await;
+    let line = std::fs::read_to_string(log).unwrap();
+    assert_eq!(line.matches("\"trace\"").count(), 1, "{line}");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["trace"], "a,c");
+    assert_eq!(line["k"], "b");
+}

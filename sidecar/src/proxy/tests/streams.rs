@@ -306,24 +306,65 @@ async fn a_drain_lets_streams_go_on_until_its_end() {
 }
 
 #[tokio::test]
-async fn a_backend_has_no_more_streams_than_it_may() {
+async fn a_backend_has_no_more_streams_than_it_may_and_the_next_wait() {
     let v1 = named("v1").await;
     let mut rig = Rig::new(
-        "[{destination: s, route: {backends: \
-           [{tags: [v1], resilience: {max_connections: 1}}]}}]",
+        "[{id: r1, destination: s, route: {http_req_timeout: 60, backends: \
+           [{tags: [v1], resilience: {max_connections: 1, max_pending_requests: 1}}]}}]",
     )
     .await;
     rig.put("v1", &v1).await;
     let (first, _) = rig.greeted().await;
+    let waits = rig.fabric.metrics.waits("s");
     let mut second = rig.connect().await;
-    assert_eq!(rest(&mut second).await.unwrap(), "");
+    eventually(async || waits.now.get() == 1).await;
+    let mut third = rig.connect().await;
+    assert_eq!(rest(&mut third).await.unwrap(), "");
+    assert_eq!(v1.connections(), 1);
     drop(first);
+    let mut name = [0; 2];
+    second.read_exact(&mut name).await.unwrap();
+    assert_eq!((&name, waits.now.get(), waits.waited()), (b"v1", 0, 1));
+    // Nobody waits for longer than it may take to connect.
+    let hasty = "[{id: r1, destination: s, route: {http_req_timeout: 0.05, backends: \
+        [{tags: [v1], resilience: {max_connections: 1, max_pending_requests: 1}}]}}]";
+    rig.fabric.rules(hasty).await;
+    let mut late = rig.connect().await;
+    assert_eq!(rest(&mut late).await.unwrap(), "");
+    drop(second);
     let open = rig.fabric.metrics.streams("s");
     eventually(async || open.open.get() == 0).await;
-    assert_eq!(rig.greeted().await.1, "v1");
     let lines = rig.lines(DEADLINE).await;
     let flags: Vec<_> = lines.iter().map(|l| &l["response_flags"]).collect();
-    assert_eq!(flags, ["UO", "-", "-"]);
+    assert_eq!(flags, ["UO", "-", "UT", "-"]);
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_requests_is_given_up_for_a_stream() {
+    let origin = Origin::echo("http").await;
+    let mut rig = Rig::new(
+        "[{id: r1, destination: s, route: {http_req_timeout: 60, backends: \
+           [{tags: [v1], resilience: {max_connections: 1}}]}}]",
+    )
+    .await;
+    rig.fabric.put(instance("s", "v1", &origin.value())).await;
+    let to = rig.proxy.address();
+    assert_eq!(request(to, "GET /s/", &[]).await.status, 200);
+    let mut stream = rig.connect().await;
+    let text = b"GET /itself HTTP/1.1\r\nHost: a\r\n\r\n";
+    stream.write_all(text).await.unwrap();
+    let mut heard = [0; 15];
+    stream.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"HTTP/1.1 200 OK");
+    // And a request waits for the end of the stream.
+    let waits = rig.fabric.metrics.waits("s");
+    let waited = waits.waited();
+    let wait = async {
+        eventually(async || waits.now.get() == 1).await;
+        drop(stream);
+    };
+    let (reply, ()) = tokio::join!(request(to, "GET /s/", &[]), wait);
+    assert_eq!((reply.status, waits.waited()), (200, waited + 1));
 }
 
 #[tokio::test]

@@ -1,59 +1,14 @@
 //! TLS on either side. The instances here are proxies themselves, under TLS.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
-use crate::proxy::{Config, Listen, Own, Proxy, StartError};
+use super::papers::Papers;
+use crate::proxy::{Config, Listen, Proxy, StartError};
 use crate::testkit::{Fabric, Origin, raw, request, settings, with};
 
-/// An authority and what it has signed for `localhost` and 127.0.0.1.
-struct Papers {
-    dir: TempDir,
-    authority: rcgen::Certificate,
-}
-
 impl Papers {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let authority = params.self_signed(&key).unwrap();
-        let issuer = rcgen::Issuer::new(params, key);
-        let own = rcgen::KeyPair::generate().unwrap();
-        let names = ["localhost", "127.0.0.1"].map(String::from);
-        let params = rcgen::CertificateParams::new(names).unwrap();
-        let signed = params.signed_by(&own, &issuer).unwrap();
-        for (name, text) in [
-            ("ca.pem", authority.pem()),
-            ("chain.pem", signed.pem()),
-            ("key.pem", own.serialize_pem()),
-        ] {
-            std::fs::write(dir.path().join(name), text).unwrap();
-        }
-        Self { dir, authority }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn own(&self) -> Own {
-        Own {
-            cert_chain_file: self.file("chain.pem"),
-            private_key_file: self.file("key.pem"),
-        }
-    }
-
     /// A proxy under TLS that leads to an echo.
-    async fn instance(&self) -> (Fabric, Proxy, Origin) {
+    pub(super) async fn instance(&self) -> (Fabric, Proxy, Origin) {
         let origin = Origin::echo("behind").await;
         let mut fabric = Fabric::new().await;
         fabric
@@ -69,21 +24,7 @@ impl Papers {
 
     /// What a caller who trusts the authority gets for `text`.
     async fn asked(&self, proxy: &Proxy, alpn: &[u8], text: &str) -> (Option<Vec<u8>>, String) {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.authority.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![alpn.to_vec()];
-        let stream = TcpStream::connect(proxy.address()).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        let mut stream = TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await
-            .unwrap();
+        let mut stream = self.connect(proxy, alpn).await.unwrap();
         let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
@@ -141,8 +82,8 @@ async fn an_instance_under_tls_is_trusted_by_its_authority_and_its_name_only() {
             ..settings()
         };
         if status == 0 {
-            let started =
-                crate::proxy::start(config, fabric.routes.clone(), fabric.metrics.clone());
+            let (routes, metrics) = (fabric.routes.clone(), fabric.metrics.clone());
+            let started = crate::proxy::start(config, routes, metrics, &fabric.tasks);
             let why = started.err().unwrap();
             assert!(matches!(&why, StartError::Tls(_)), "{why}");
             assert!(why.to_string().contains("no-ca.pem"), "{why}");

@@ -1,10 +1,15 @@
 //! Connections that change their protocol.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::proxy::AccessLog;
-use crate::testkit::{Fabric, Origin, Scripted, eventually, instance, raw};
+use crate::testkit::{DEADLINE, Fabric, Origin, Scripted, eventually, instance, raw};
 
 const ASK: &str = "GET /s/chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\n\
                    Upgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
@@ -89,4 +94,122 @@ async fn a_switch_that_nobody_asked_for_is_a_502() {
         "GET /s/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     );
     assert_eq!(reply.await.unwrap().status, 502);
+}
+
+/// Agrees, says `first`, and sends back what it gets until the caller has said all.
+async fn echo() -> Scripted {
+    Scripted::new(|mut stream, _| async move {
+        head(&mut stream).await;
+        let agreed = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+                      Upgrade: websocket\r\n\r\nfirst";
+        let _ = stream.write_all(agreed.as_bytes()).await;
+        let (mut from, mut to) = stream.split();
+        let _ = tokio::io::copy(&mut from, &mut to).await;
+    })
+    .await
+}
+
+/// An upgraded connection on which `first` has been heard.
+async fn upgraded(to: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    stream.write_all(ASK.as_bytes()).await.unwrap();
+    head(&mut stream).await;
+    let mut first = [0; 5];
+    stream.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"first");
+    stream
+}
+
+#[tokio::test]
+async fn a_line_tells_of_each_end() {
+    let origin = echo().await;
+    let breaks = Scripted::new(|mut stream, _| async move {
+        head(&mut stream).await;
+        let agreed = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+                      Upgrade: websocket\r\n\r\nfirst";
+        stream.write_all(agreed.as_bytes()).await.unwrap();
+        stream.read_u8().await.unwrap();
+        stream.set_zero_linger().unwrap();
+    })
+    .await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let proxy = fabric.proxy(AccessLog::File(log.clone()));
+    let open = fabric.metrics.connections("s");
+
+    let mut stream = upgraded(proxy.address()).await;
+    stream.write_all(b"and back").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "and back");
+    drop(stream);
+    eventually(async || open.get() == 0).await;
+
+    let stream = upgraded(proxy.address()).await;
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    eventually(async || open.get() == 0).await;
+
+    fabric.load(vec![], "[]").await;
+    fabric.put(instance("s", "v1", &breaks.value())).await;
+    let mut stream = upgraded(proxy.address()).await;
+    stream.write_all(b"x").await.unwrap();
+    let told = stream.read_to_end(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(told.kind(), ErrorKind::ConnectionReset);
+    let open = fabric.metrics.connections("s");
+    eventually(async || open.get() == 0).await;
+
+    // One that goes on for longer than it may when the proxy stops.
+    fabric.load(vec![], "[]").await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let mut stream = upgraded(proxy.address()).await;
+    proxy.drain(Duration::from_millis(50)).await;
+    let told = stream.read_to_end(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(told.kind(), ErrorKind::ConnectionReset);
+
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told = |l: &serde_json::Value| {
+        let text = |name: &str| l[name].as_str().unwrap().to_owned();
+        let number = |name: &str| l[name].as_u64().unwrap();
+        (
+            text("end"),
+            text("response_flags"),
+            [number("status"), number("bytes_in"), number("bytes_out")],
+        )
+    };
+    let told: Vec<_> = lines.iter().map(told).collect();
+    let expected = [
+        ("closed", "-", [101, 8, 13]),
+        ("reset_by_caller", "DC", [101, 0, 5]),
+        ("reset_by_instance", "UF", [101, 1, 5]),
+        ("stopped", "-", [101, 0, 5]),
+    ];
+    let expected = expected.map(|(end, flags, n)| (end.to_owned(), flags.to_owned(), n));
+    assert_eq!(told, expected, "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_drain_lets_an_upgraded_connection_end() {
+    let origin = echo().await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let to = proxy.address();
+    let mut stream = upgraded(to).await;
+    let mut draining = JoinSet::new();
+    draining.spawn(proxy.drain(DEADLINE));
+    eventually(async || TcpStream::connect(to).await.is_err()).await;
+    stream.write_all(b"still").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "still");
+    draining.join_next().await.unwrap().unwrap();
 }

@@ -134,6 +134,23 @@ async fn a_body_that_breaks_off_breaks_off_at_the_caller() {
 }
 
 #[tokio::test]
+async fn what_came_before_a_failure_is_told_although_the_failure_came_with_it() {
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (chunks, body) in [
+        ("no length\r\n", ""),
+        ("4\r\nhalf\r\nno length\r\n", "half"),
+    ] {
+        let answer = format!("{head}{chunks}").into_bytes().leak();
+        let origin = answering(answer).await;
+        let (_fabric, proxy) = rig(&origin.value()).await;
+        let reply = request(proxy.address(), "GET /s/", &[]).await;
+        assert_eq!(reply.status, 200);
+        assert!(reply.body.contains(body), "{reply:?}");
+        assert!(!reply.body.ends_with("0\r\n\r\n"), "{reply:?}");
+    }
+}
+
+#[tokio::test]
 async fn no_instance_is_a_503_that_says_why() {
     let mut fabric = Fabric::new().await;
     fabric.rules(RULE).await;

@@ -1,9 +1,12 @@
-//! Bytes both ways between two sockets, as they come and as fast as they are taken.
+//! Bytes both ways between a caller and an instance, as they come and as fast as they are
+//! taken: for byte streams, and for HTTP connections that have changed their protocol.
 //!
 //! A side that has nothing more to say ends its own direction only. Nothing is read that
 //! could not be passed on yet, beside one piece: a side that does not read slows the other
 //! down. What is read goes through one buffer that all connections of a worker share; only
 //! a piece that the other side does not take at once is kept by its connection.
+
+mod side;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -12,11 +15,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::ReadBuf;
 
+use super::record::Flag;
+pub(super) use side::{Ahead, Side};
+
+/// How long a connection may stay open without a byte either way.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The most that is read at a time.
 const PIECE: usize = 64 * 1024;
+
+/// What the log says of a connection that the sidecar ended because it stops.
+pub(super) const STOPPED: &str = "stopped";
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +51,15 @@ impl End {
             Self::Idle => "idle",
         }
     }
+
+    /// What the log's flags say of it.
+    pub(super) const fn flag(self) -> Option<Flag> {
+        match self {
+            Self::ResetByCaller => Some(Flag::CallerGone),
+            Self::ResetByInstance => Some(Flag::Broken),
+            Self::Closed | Self::Idle => None,
+        }
+    }
 }
 
 /// A buffer for reading, shared by all connections of a worker. It takes no memory before it
@@ -57,16 +76,16 @@ pub(super) struct Moved {
     pub(super) to_caller: Cell<u64>,
 }
 
-/// The two sockets. Dropped before both directions have ended they are reset, so that
+/// The two streams. Dropped before both directions have ended they are reset, so that
 /// neither side takes what it got for the whole.
-pub(super) struct Pair {
-    pub(super) caller: TcpStream,
-    pub(super) instance: TcpStream,
+pub(super) struct Pair<C: Side, I: Side> {
+    caller: C,
+    instance: I,
     ended: bool,
 }
 
-impl Pair {
-    pub(super) fn new(caller: TcpStream, instance: TcpStream) -> Self {
+impl<C: Side, I: Side> Pair<C, I> {
+    pub(super) fn new(caller: C, instance: I) -> Self {
         Self {
             caller,
             instance,
@@ -122,12 +141,11 @@ impl Pair {
     }
 }
 
-impl Drop for Pair {
+impl<C: Side, I: Side> Drop for Pair<C, I> {
     fn drop(&mut self) {
         if !self.ended {
-            // One that is gone already cannot be reset and need not be.
-            let _ = self.caller.set_zero_linger();
-            let _ = self.instance.set_zero_linger();
+            self.caller.break_off();
+            self.instance.break_off();
         }
     }
 }
@@ -145,6 +163,8 @@ pub(super) enum Toward {
 struct Way {
     toward: Toward,
     state: State,
+    /// Whether something was taken that may not have been sent yet, as under TLS.
+    unsent: bool,
 }
 
 enum State {
@@ -163,6 +183,7 @@ impl Way {
         Self {
             toward,
             state: State::Open,
+            unsent: false,
         }
     }
 
@@ -173,8 +194,8 @@ impl Way {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &mut impl Side,
+        to: &mut impl Side,
         scratch: &mut [u8],
         passed: &impl Fn(Toward, u64),
     ) -> Poll<io::Result<()>> {
@@ -182,7 +203,15 @@ impl Way {
             match &mut self.state {
                 State::Open => {
                     let mut read = ReadBuf::new(scratch);
-                    ready!(Pin::new(&mut *from).poll_read(cx, &mut read))?;
+                    if Pin::new(&mut *from).poll_read(cx, &mut read)?.is_pending() {
+                        // What was taken must not wait for what comes next.
+                        if self.unsent && ready!(Pin::new(&mut *to).poll_flush(cx)).is_err() {
+                            self.state = State::Ended;
+                            continue;
+                        }
+                        self.unsent = false;
+                        return Poll::Pending;
+                    }
                     let piece = read.filled();
                     if piece.is_empty() {
                         self.state = State::Ending;
@@ -191,6 +220,7 @@ impl Way {
                     let mut taken = 0;
                     let written = poll_write_all(cx, to, piece, &mut taken);
                     if taken > 0 {
+                        self.unsent = true;
                         passed(self.toward, taken as u64);
                     }
                     match written {
@@ -206,6 +236,7 @@ impl Way {
                     let before = *done;
                     let written = poll_write_all(cx, to, piece, done);
                     if *done > before {
+                        self.unsent = true;
                         passed(self.toward, (*done - before) as u64);
                     }
                     self.state = match ready!(written) {
@@ -227,7 +258,7 @@ impl Way {
 /// Writes what follows the first `done` bytes of `piece`, as far as it is taken.
 fn poll_write_all(
     cx: &mut Context<'_>,
-    to: &mut TcpStream,
+    to: &mut impl Side,
     piece: &[u8],
     done: &mut usize,
 ) -> Poll<io::Result<()>> {
@@ -241,31 +272,4 @@ fn poll_write_all(
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    async fn pair() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let to = listener.local_addr().unwrap();
-        let (one, accepted) = tokio::join!(TcpStream::connect(to), listener.accept());
-        (one.unwrap(), accepted.unwrap().0)
-    }
-
-    #[tokio::test]
-    async fn silence_ends_a_connection() {
-        let ((mut caller, inside), (to, mut instance)) = (pair().await, pair().await);
-        let mut between = Pair::new(inside, to);
-        let (scratch, moved) = (Scratch::default(), Moved::default());
-        let idle = Duration::from_millis(50);
-        let end = between.relay(&scratch, &moved, idle, |_, _| {});
-        assert_eq!(end.await, End::Idle);
-        drop(between);
-        for side in [&mut caller, &mut instance] {
-            let told = side.read(&mut [0; 8]).await.map_err(|e| e.kind());
-            assert_eq!(told, Err(io::ErrorKind::ConnectionReset));
-        }
-    }
-}
+mod tests;
