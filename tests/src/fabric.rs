@@ -130,10 +130,14 @@ impl Fabric {
         own: &str,
     ) -> Sidecar {
         let admin = ports::free();
+        let workers = match own.contains("worker_threads") {
+            true => "",
+            false => "  worker_threads: 1\n",
+        };
         let config = format!(
             "service:\n  name: {name}\n  tags: [version={version}]\nproxy: true\n{more}\
              registry:\n  url: {}\ncontroller:\n  url: {}\nproxy_config:\n  \
-             http_listener_port: {proxy}\n  admin_port: {admin}\n  worker_threads: 1\n{own}",
+             http_listener_port: {proxy}\n  admin_port: {admin}\n{workers}{own}",
             self.registry.url, self.controller.url
         );
         let file = self.folder.path().join(format!("sidecar-{proxy}.yaml"));
@@ -167,23 +171,23 @@ impl Fabric {
             }
         })
         .await;
-        for (path, kind) in [("/api/v1/instances", "instances"), ("/v1/rules", "rules")] {
-            let server = if kind == "rules" {
-                &self.controller
-            } else {
-                &self.registry
-            };
-            let tag = server.get(path).await.expect(200).header("etag").to_owned();
-            let revision: u64 = tag
-                .trim_matches('"')
-                .rsplit('-')
-                .next()
-                .unwrap()
-                .parse()
-                .unwrap();
-            for sidecar in sidecars {
-                sidecar.reaches(kind, revision).await;
-            }
+        for kind in ["instances", "rules"] {
+            self.in_effect(sidecars, kind).await;
+        }
+    }
+
+    /// Waits until `sidecars` go by the instances that the registry, or the rules that the
+    /// controller holds now.
+    pub async fn in_effect(&self, sidecars: &[&Sidecar], kind: &str) {
+        let (server, path) = match kind {
+            "rules" => (&self.controller, "/v1/rules"),
+            _ => (&self.registry, "/api/v1/instances"),
+        };
+        let tag = server.get(path).await.expect(200).header("etag").to_owned();
+        let revision = tag.trim_matches('"').rsplit('-').next();
+        let revision: u64 = revision.unwrap().parse().unwrap();
+        for sidecar in sidecars {
+            sidecar.reaches(kind, revision).await;
         }
     }
 }

@@ -5,6 +5,12 @@
 //! | [`process`] | one child process: its log, its signals, its end |
 //! | [`server`] | a registry or a controller under test, and calls of its API |
 //! | [`fabric`] | a whole fabric: both servers, services with their sidecars, a gateway |
+//! | [`setup`] | a sidecar by itself, by files; with [`papers`] for TLS |
+//! | [`faulty`] | an instance that does not do what it should |
+//! | [`instance`] | an instance in the test's own process, which can vanish |
+//! | [`caller`] | a caller in the test's own process, in either version of HTTP |
+//! | [`epochs`] | which versions may answer while weights change |
+//! | [`soak`] | a long run under load and churn, and its judgement |
 //! | [`ports`] | ports for processes that have to be told theirs |
 //! | [`jwt`] | tokens, good and bad |
 //! | [`watch`] | a reader of a watch stream |
@@ -19,10 +25,17 @@
     reason = "a kit for tests: see above"
 )]
 
+pub mod caller;
+pub mod epochs;
 pub mod fabric;
+pub mod faulty;
+pub mod instance;
 pub mod jwt;
+pub mod papers;
 pub mod ports;
 pub mod process;
 pub mod server;
+pub mod setup;
+pub mod soak;
 pub mod wait;
 pub mod watch;

@@ -1,5 +1,7 @@
 //! A registry or a controller under test, and calls of its API.
 
+use std::time::Duration;
+
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -137,7 +139,28 @@ async fn launch(start: Start, binary: &str, args: &[String], port: &str) -> (Pro
 pub fn client() -> reqwest::Client {
     // An error only says that another test of this process was first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    // What is not used for a moment is let go, so that what a process holds open is its own.
+    let idle = Duration::from_secs(1);
+    let client = reqwest::Client::builder().pool_idle_timeout(idle);
+    client.no_proxy().build().unwrap()
+}
+
+/// Whether no series of a metric of the process at `url` is above zero.
+///
+/// # Errors
+/// The first that is.
+pub async fn is_zero(url: &str, metric: &str) -> Result<(), String> {
+    let answer = client().get(format!("{url}/metrics")).send().await;
+    let text = answer.unwrap().text().await.unwrap();
+    let of_it = |line: &&str| {
+        let rest = line.strip_prefix(metric);
+        rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+    };
+    let above = text
+        .lines()
+        .filter(of_it)
+        .find(|line| !line.ends_with(" 0"));
+    above.map_or(Ok(()), |line| Err(line.to_owned()))
 }
 
 /// A call being filled in.

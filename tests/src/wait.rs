@@ -24,3 +24,23 @@ where
         }
     }
 }
+
+/// The same for something that may turn out not to become true.
+///
+/// # Errors
+/// The last answer, after [`PATIENCE`].
+pub async fn whether<T, F, W>(mut ask: F) -> Result<T, String>
+where
+    F: FnMut() -> W,
+    W: Future<Output = Result<T, String>>,
+{
+    let start = Instant::now();
+    loop {
+        match ask().await {
+            Err(_) if start.elapsed() <= PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            last => return last,
+        }
+    }
+}

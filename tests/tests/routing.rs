@@ -98,41 +98,6 @@ async fn a_quarter_is_a_quarter_over_ten_thousand_requests() {
 }
 
 #[tokio::test]
-async fn changes_of_rules_under_load_fail_no_request() {
-    let hello = hello(Fabric::start().await).await;
-    let Hello {
-        fabric, gateway, ..
-    } = &hello;
-    fabric
-        .controller
-        .post("/v1/rules", &split(0.0))
-        .await
-        .expect(201);
-    fabric.settled(&[gateway], 2).await;
-    let going = AtomicBool::new(true);
-    let change = async {
-        for n in 0..300_u32 {
-            let share = f64::from(n % 2);
-            let call = fabric.controller.call(Method::PUT, "/v1/rules");
-            call.json(&split(share)).send().await.expect(200);
-            if n % 50 == 49 {
-                // What the controller has said yes to is soon what the gateway does.
-                fabric.settled(&[gateway], 2).await;
-                none_failed(&[gateway.get(HELLO, None).await]);
-                let answers = gateway.get_many(HELLO, 20).await;
-                assert_eq!(of_version(&answers, "v2"), 20);
-            }
-        }
-        going.store(false, Ordering::Relaxed);
-    };
-    let loads = join_all((0..8).map(|_| load(gateway, HELLO, &going)));
-    let (answers, ()) = tokio::join!(loads, change);
-    let answers: Vec<_> = answers.into_iter().flatten().collect();
-    none_failed(&answers);
-    assert!(of_version(&answers, "v1") > 0 && of_version(&answers, "v2") > 0);
-}
-
-#[tokio::test]
 async fn routing_goes_on_while_registry_and_controller_are_killed() {
     let mut hello = hello(Fabric::start_durable().await).await;
     hello

@@ -144,10 +144,17 @@ async fn one_that_fails_within_its_answer_breaks_the_answer_off() {
         for (service, _) in &instances {
             // curl takes no status for a failure but with this argument.
             let answer = way.curl(&format!("/{service}/x"), &["--fail"]).await;
-            // A failure may have come before the head was on its way to the caller.
             assert_ne!(answer.exit, 0, "{service} by {}: {answer:?}", way.name());
+            // A reset can come to light when the connection in HTTP/2 is written to, before
+            // the head has been read.
+            let told: &[u16] = match *service {
+                "two-reset" => &[200, 502],
+                _ => &[200],
+            };
+            // curl 7.88 loses a head that comes together with the reset of its stream.
+            let lost = way.version == Version::Two && answer.status == 0;
             assert!(
-                [0, 200, 502].contains(&answer.status),
+                lost || told.contains(&answer.status),
                 "{service}: {answer:?}"
             );
         }

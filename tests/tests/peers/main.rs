@@ -10,11 +10,10 @@
     reason = "a test that cannot go on has failed"
 )]
 
+use a8_tests::{faulty, papers, setup};
+
 mod callers;
-mod faulty;
 mod instances;
-mod papers;
-mod setup;
 mod tools;
 
 mod bodies;
@@ -22,6 +21,7 @@ mod faults;
 mod grpc;
 mod heads;
 mod load;
+mod log;
 mod raw;
 mod stalls;
 mod streams;

@@ -18,18 +18,18 @@ const NAMES: [&str; 9] = [
 
 /// The files, in a folder that somebody else owns.
 #[derive(Clone)]
-pub(crate) struct Papers {
+pub struct Papers {
     /// The authority.
-    pub(crate) authority: PathBuf,
+    pub authority: PathBuf,
     /// The certificate.
-    pub(crate) chain: PathBuf,
+    pub chain: PathBuf,
     /// Its key.
-    pub(crate) key: PathBuf,
+    pub key: PathBuf,
 }
 
 impl Papers {
     /// Made anew, in `folder`.
-    pub(crate) fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
         // Without names of their own, one would look as if it had signed itself.

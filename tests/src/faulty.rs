@@ -8,24 +8,27 @@ use tokio::task::JoinSet;
 
 /// What an instance does after it has said what it says.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Then {
+pub enum Then {
     /// It ends the connection.
     Close,
     /// It breaks the connection off.
     Reset,
     /// Nothing, for ever.
     Stall,
+    /// It says the same again and again, as long as it is read.
+    Repeat,
 }
 
 /// An instance that treats every connection in the same way.
-pub(crate) struct Faulty {
-    pub(crate) address: SocketAddr,
+pub struct Faulty {
+    /// Where it listens.
+    pub address: SocketAddr,
     _tasks: JoinSet<()>,
 }
 
 impl Faulty {
     /// One that waits for the first bytes, says `what` and does `then`.
-    pub(crate) async fn new(what: impl Into<Vec<u8>>, then: Then) -> Self {
+    pub async fn new(what: impl Into<Vec<u8>>, then: Then) -> Self {
         let what = what.into();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -43,7 +46,7 @@ impl Faulty {
     }
 
     /// One whose door cannot be reached: nobody accepts, and no more can wait.
-    pub(crate) async fn full() -> Self {
+    pub async fn full() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();
@@ -71,7 +74,14 @@ impl Faulty {
 async fn serve(mut stream: TcpStream, what: Vec<u8>, then: Then) {
     // Whatever fails here is the other side's end, which is fine.
     let mut heard = vec![0; 64 * 1024];
-    let _ = stream.read(&mut heard).await;
+    let mut length = stream.read(&mut heard).await.unwrap_or(0);
+    // In HTTP/2 the request comes after what opens the connection.
+    while heard.starts_with(b"PRI") && !asks(&heard[..length]) {
+        match stream.read(&mut heard[length..]).await {
+            Ok(0) | Err(_) => return,
+            Ok(more) => length += more,
+        }
+    }
     let _ = stream.write_all(&what).await;
     match then {
         Then::Close => {
@@ -82,11 +92,30 @@ async fn serve(mut stream: TcpStream, what: Vec<u8>, then: Then) {
             let _ = stream.set_zero_linger();
         }
         Then::Stall => std::future::pending().await,
+        Then::Repeat => while stream.write_all(&what).await.is_ok() {},
     }
 }
 
+/// Whether a request is among the frames that follow the preface of HTTP/2.
+fn asks(heard: &[u8]) -> bool {
+    let mut rest = heard.get(PREFACE.len()..).unwrap_or_default();
+    while let [a, b, c, kind, ..] = *rest {
+        if kind == HEADERS {
+            return true;
+        }
+        let length = u32::from_be_bytes([0, a, b, c]);
+        rest = rest.get(9 + length as usize..).unwrap_or_default();
+    }
+    false
+}
+
+/// What a caller of HTTP/2 begins with (RFC 9113, 3.4).
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The kind of the frames that hold heads.
+pub const HEADERS: u8 = 1;
+
 /// One frame of HTTP/2 (RFC 9113, 4.1).
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
     frame.extend([kind, flags]);
@@ -96,11 +125,11 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// What an instance that speaks HTTP/2 begins with.
-pub(crate) fn settings() -> Vec<u8> {
+pub fn settings() -> Vec<u8> {
     frame(4, 0, 0, &[])
 }
 
 /// The head of a response with status 200 to the first request of a connection.
-pub(crate) fn head() -> Vec<u8> {
+pub fn head() -> Vec<u8> {
     frame(1, 4, 1, &[0x88])
 }

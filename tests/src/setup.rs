@@ -3,37 +3,43 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use a8_tests::fabric::Sidecar;
-use a8_tests::{ports, wait};
+use crate::fabric::Sidecar;
+use crate::{ports, wait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::papers::Papers;
 
 /// What the sidecar is to know.
-pub(crate) struct Setup {
+pub struct Setup {
     folder: TempDir,
     /// Of both sides.
-    pub(crate) papers: Papers,
+    pub papers: Papers,
     instances: Vec<Value>,
     rules: Vec<Value>,
     proxy: Value,
 }
 
 /// A running sidecar.
-pub(crate) struct Running {
+pub struct Running {
     /// The process.
-    pub(crate) sidecar: Sidecar,
+    pub sidecar: Sidecar,
     /// The application's way out.
-    pub(crate) port: u16,
+    pub port: u16,
     /// Whether callers speak TLS with it.
-    pub(crate) tls: bool,
+    pub tls: bool,
     log: PathBuf,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Setup {
     /// Nothing yet.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
             papers: Papers::new(folder.path()),
@@ -45,12 +51,12 @@ impl Setup {
     }
 
     /// A folder that ends with the setup.
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Adds an instance of `service` whose endpoint is `at`.
-    pub(crate) fn instance(&mut self, service: &str, kind: &str, at: impl Display) {
+    pub fn instance(&mut self, service: &str, kind: &str, at: impl Display) {
         self.instances.push(json!({
             "service_name": service, "tags": ["v1"], "status": "UP",
             "endpoint": {"type": kind, "value": at.to_string()},
@@ -58,7 +64,7 @@ impl Setup {
     }
 
     /// Adds an instance that says of itself that it speaks HTTP/2.
-    pub(crate) fn http2_instance(&mut self, service: &str, at: impl Display) {
+    pub fn http2_instance(&mut self, service: &str, at: impl Display) {
         self.instance(service, "http", at);
         if let Some(added) = self.instances.last_mut() {
             added["metadata"] = json!({"protocol": "h2"});
@@ -66,29 +72,29 @@ impl Setup {
     }
 
     /// The endpoint of the one instance of `service`.
-    pub(crate) fn endpoint(&self, service: &str) -> String {
+    pub fn endpoint(&self, service: &str) -> String {
         let mut instances = self.instances.iter();
         let found = instances.find(|i| i["service_name"] == service).unwrap();
         found["endpoint"]["value"].as_str().unwrap().to_owned()
     }
 
     /// Adds a rule.
-    pub(crate) fn rule(&mut self, rule: Value) {
+    pub fn rule(&mut self, rule: Value) {
         self.rules.push(rule);
     }
 
     /// Sets what stands below `proxy_config`.
-    pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>) {
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.proxy[key] = value.into();
     }
 
     /// Starts a sidecar that is spoken to in clear.
-    pub(crate) async fn start(&self) -> Running {
+    pub async fn start(&self) -> Running {
         self.run(false).await
     }
 
     /// Starts a sidecar that is spoken to under TLS.
-    pub(crate) async fn start_tls(&self) -> Running {
+    pub async fn start_tls(&self) -> Running {
         self.run(true).await
     }
 
@@ -103,7 +109,9 @@ impl Setup {
         let log = file("access");
         proxy["http_listener_port"] = port.into();
         proxy["admin_port"] = admin.into();
-        proxy["access_log"] = json!(log);
+        if proxy.get("access_log").is_none() {
+            proxy["access_log"] = json!(log);
+        }
         if tls {
             proxy["tls"] = true.into();
             proxy["cert_chain_file"] = json!(self.papers.chain);
@@ -131,7 +139,7 @@ impl Setup {
 
 impl Running {
     /// The lines of the access log so far.
-    pub(crate) fn logged(&self) -> Vec<Value> {
+    pub fn logged(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let whole = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
         whole
@@ -141,7 +149,7 @@ impl Running {
     }
 
     /// Waits until `count` requests for `path` are logged, and returns their lines.
-    pub(crate) async fn told(&self, path: &str, count: usize) -> Vec<Value> {
+    pub async fn told(&self, path: &str, count: usize) -> Vec<Value> {
         wait::until(&format!("{count} lines for {path}"), || async {
             let mut lines = self.logged();
             lines.retain(|line| line["path"] == path);
@@ -154,7 +162,7 @@ impl Running {
     }
 
     /// How many files and sockets the sidecar has open.
-    pub(crate) fn open_files(&self) -> usize {
+    pub fn open_files(&self) -> usize {
         self.links().len()
     }
 
@@ -166,7 +174,7 @@ impl Running {
     }
 
     /// The most memory that the sidecar has ever had, in bytes.
-    pub(crate) fn peak_memory(&self) -> usize {
+    pub fn peak_memory(&self) -> usize {
         let path = format!("/proc/{}/status", self.sidecar.process.id());
         let status = std::fs::read_to_string(path).unwrap();
         let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
@@ -175,7 +183,7 @@ impl Running {
     }
 
     /// Waits until no more than `count` files and sockets are open.
-    pub(crate) async fn no_more_than(&self, count: usize) {
+    pub async fn no_more_than(&self, count: usize) {
         wait::until(&format!("{count} open files"), || async {
             let now = self.links();
             match now.len() <= count {
