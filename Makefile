@@ -14,7 +14,7 @@ help: ## Print the targets
 # The demos and the tests share one build: the dev profile of the whole workspace.
 .PHONY: binaries
 binaries:
-	@scripts/setup cc
+	@scripts/setup cc protoc
 	@$(CARGO) build --workspace --bins
 
 .PHONY: demo demo.bookinfo demo.walk
@@ -31,7 +31,7 @@ demo.walk: binaries ## bookinfo: the documented walk by itself, with a verdict f
 check: lint doc features test ## Everything that CI looks at
 
 lint: ## Format and clippy
-	@scripts/setup cc lint
+	@scripts/setup cc protoc lint
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets -- -D warnings
 
@@ -40,25 +40,25 @@ format: ## Format the code
 	@$(CARGO) fmt --all
 
 doc: ## The documentation of the code, private items too, with broken links as errors
-	@scripts/setup cc
+	@scripts/setup cc protoc
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 
 # A feature may only add: each package must build without all of them.
 features: ## Build each package without its optional features
-	@scripts/setup cc
+	@scripts/setup cc protoc
 	@for package in a8-common a8-registry a8-controller a8-sidecar a8-cli; do \
 	  $(CARGO) check --package $$package --no-default-features --quiet || exit 1; \
 	done
 
 test: binaries ## All tests, those over the real binaries included
-	@scripts/setup peers
+	@scripts/setup peers etcd
 	@$(CARGO) test --workspace $(ARGS)
 
 # Each target is a test, too, which tries fewer inputs.
 .PHONY: fuzz
 fuzz: SECONDS ?= 60
 fuzz: ## Look with libFuzzer for inputs that break something: make fuzz SECONDS=600
-	@scripts/setup cc fuzz
+	@scripts/setup cc protoc fuzz
 	@for target in rule_document::a_rule_document_is_refused_or_means_one_thing \
 	    head::a_head_is_refused_or_sent_where_it_may_go \
 	    access_log::a_line_of_the_log_is_one_json_object; do \
@@ -66,28 +66,32 @@ fuzz: ## Look with libFuzzer for inputs that break something: make fuzz SECONDS=
 	    -T $(SECONDS)s proxy::fuzz::$$target || exit 1; \
 	done
 
+# With --workspace, whatever is built: so the dependencies, with the features that all packages
+# want of them, are built once for all.
 .PHONY: build build.registry build.controller build.sidecar build.cli build.exampleapps
-build: build.registry build.controller build.sidecar build.cli build.exampleapps ## All release binaries, in target/release
+build: ## All release binaries, in target/release
+	@scripts/setup cc protoc
+	@$(CARGO) build --release --workspace --bins
 
+build.registry: BINARIES := a8registry
 build.registry: ## a8registry
+build.controller: BINARIES := a8controller
 build.controller: ## a8controller
+build.sidecar: BINARIES := a8sidecar
 build.sidecar: ## a8sidecar
+build.cli: BINARIES := a8ctl
 build.cli: ## a8ctl
+build.exampleapps: BINARIES := helloworld productpage details reviews ratings
 build.exampleapps: ## The demo services
-build.registry: PACKAGE := a8-registry
-build.controller: PACKAGE := a8-controller
-build.sidecar: PACKAGE := a8-sidecar
-build.cli: PACKAGE := a8-cli
-build.exampleapps: PACKAGE := a8-examples
 build.registry build.controller build.sidecar build.cli build.exampleapps:
-	@scripts/setup cc
-	@$(CARGO) build --release --package $(PACKAGE)
+	@scripts/setup cc protoc
+	@$(CARGO) build --release --workspace $(addprefix --bin ,$(BINARIES))
 
 .PHONY: bench
 bench: ## What a request costs beside other proxies, and how soon a change bites
-	@scripts/setup cc wrk peers
+	@scripts/setup cc protoc wrk peers
 	@scripts/setup haproxy nginx-stream || echo "Goes on without what could not be installed"
-	@$(CARGO) build --release --workspace --bins
+	@$(MAKE) --no-print-directory build
 	@bench/run $(ARGS)
 	@$(CARGO) bench --package a8-tests --bench changes
 

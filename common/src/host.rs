@@ -30,15 +30,18 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the settings of [`http`], [`auth`](crate::auth) and [`telemetry`]; the setting
-    /// `store` names where data is kept, and those of `ignored` have no effect.
-    pub fn read(settings: &Settings, store: &str, ignored: &Group) -> Self {
+    /// Reads the settings of [`http`], [`auth`](crate::auth) and [`telemetry`]; those of
+    /// `names` say where data is kept, and those of `ignored` have no effect.
+    pub fn read(settings: &Settings, names: &store::Names, ignored: &Group) -> Self {
+        let store = store::Config::read(settings, names);
+        let mut idle = settings.set_in(ignored);
+        idle.extend(store.without_effect(settings, names));
         Self {
             http: http::Config::read(settings),
             auth: Authenticator::read(settings),
-            store: store::Config::read(settings, store),
+            store,
             log: telemetry::Config::read(settings),
-            ignored: settings.set_in(ignored),
+            ignored: idle,
         }
     }
 
@@ -47,7 +50,7 @@ impl Config {
         for setting in &self.ignored {
             warn!(
                 setting,
-                "has no effect: it was for a store or a replication of version 1"
+                "has no effect: it is for another store, or was for version 1"
             );
         }
         let beyond_loopback = !self.http.address.ip().is_loopback();

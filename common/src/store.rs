@@ -20,6 +20,8 @@
 
 mod embedded;
 mod error;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod follow;
 mod history;
 mod lease;
@@ -42,9 +44,12 @@ use crate::model::{Epoch, Revision};
 
 pub use embedded::Embedded;
 pub use error::{CommitError, LeaseError, RefusedTransaction, Unavailable, WatchError};
+#[cfg(feature = "etcd")]
+pub use etcd::Etcd;
 pub use follow::{Follower, serve_from};
 pub use memory::Memory;
-pub use open::{Config, DATA_DIR, OpenError, open};
+pub use open::etcd::{Config as EtcdConfig, Names as EtcdNames, Tls as EtcdTls};
+pub use open::{Config, DATA_DIR, Names, OpenError, open};
 pub use transaction::{Batch, Compare, Entry, Event, Key, LeaseId, Op, Transaction};
 
 /// All entries below a prefix, as they were at one revision.

@@ -12,6 +12,7 @@ pub const COMPONENT: Component = Component {
     groups: &[
         &http::SETTINGS,
         &STORE,
+        &ETCD,
         &auth::SETTINGS,
         &telemetry::SETTINGS,
         &IGNORED,
@@ -32,13 +33,28 @@ const STORE: Group = Group {
     ],
 };
 
+const NAMES: store::Names = store::Names {
+    adapter: "database_type",
+    etcd: store::EtcdNames {
+        address: "database_host",
+        user: "database_username",
+        password: "database_password",
+        ca_cert_file: "database_ca_cert_file",
+        cert_file: "database_cert_file",
+        key_file: "database_key_file",
+        prefix: "database_prefix",
+    },
+};
+
+const ETCD: Group = Group {
+    title: "etcd, for database_type etcd",
+    settings: &NAMES.etcd.settings(),
+};
+
 /// What the original knew for Redis and for Kubernetes' third-party resources.
 const IGNORED: Group = Group {
     title: "Accepted for compatibility and ignored",
     settings: &[
-        Setting::new("database_host", Kind::Text, "Ignored: for Redis"),
-        Setting::new("database_username", Kind::Text, "Ignored: for Redis"),
-        Setting::new("database_password", Kind::Text, "Ignored: for Redis").secret(),
         Setting::new("database_namespace", Kind::Text, "Ignored: for Kubernetes"),
         Setting::new("encryption_key", Kind::Text, "Ignored: for Redis").secret(),
     ],
@@ -46,7 +62,7 @@ const IGNORED: Group = Group {
 
 /// Reads the settings; what is wrong with them is reported there.
 pub fn read(settings: &Settings) -> Config {
-    Config::read(settings, "database_type", &IGNORED)
+    Config::read(settings, &NAMES, &IGNORED)
 }
 
 #[cfg(test)]
@@ -71,7 +87,11 @@ mod tests {
     fn a_database_that_is_not_there_is_refused_by_name() {
         for (args, named) in [
             (&["--database_type=redis"][..], "redis"),
-            (&["--database_type=etcd"], "etcd"),
+            (&["--database_type=etcd"], "database_host"),
+            (
+                &["--database_type=etcd", "--database_host=ftp://a"],
+                "ftp://a",
+            ),
             (&["--database-type=kubernetes"], "kubernetes"),
             (&["--database_type=embedded"], "data_dir"),
             (&["--database_type=mysql"], "mysql"),

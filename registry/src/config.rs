@@ -16,6 +16,7 @@ pub const COMPONENT: Component = Component {
         &http::SETTINGS,
         &INSTANCES,
         &STORE,
+        &ETCD,
         &auth::SETTINGS,
         &telemetry::SETTINGS,
         &IGNORED,
@@ -74,6 +75,24 @@ const STORE: Group = Group {
     ],
 };
 
+const NAMES: store::Names = store::Names {
+    adapter: "store",
+    etcd: store::EtcdNames {
+        address: "store_address",
+        user: "store_user",
+        password: "store_password",
+        ca_cert_file: "store_ca_cert_file",
+        cert_file: "store_cert_file",
+        key_file: "store_key_file",
+        prefix: "store_prefix",
+    },
+};
+
+const ETCD: Group = Group {
+    title: "etcd, for store etcd",
+    settings: &NAMES.etcd.settings(),
+};
+
 /// What the original knew for replicas that talk to each other. Here that is a store's work.
 const IGNORED: Group = Group {
     title: "Accepted for compatibility and ignored",
@@ -110,7 +129,7 @@ impl Config {
             settings.refuse("default_ttl", "must lie between min_ttl and max_ttl");
         }
         Self {
-            host: host::Config::read(settings, "store", &IGNORED),
+            host: host::Config::read(settings, &NAMES, &IGNORED),
             limits,
         }
     }
@@ -138,7 +157,15 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_by_name() {
         for (args, named) in [
-            (&["--store=etcd"][..], "etcd"),
+            (&["--store=etcd"][..], "store_address"),
+            (
+                &["--store=etcd", "--store_address=http://a/b"],
+                "http://a/b",
+            ),
+            (
+                &["--store=etcd", "--store_address=a", "--store_user=me"],
+                "store_password",
+            ),
             (&["--store=embedded"], "data_dir"),
             (&["--store=embedded", "--data_dir="], "data_dir"),
             (&["--store=mysql"], "mysql"),
@@ -155,5 +182,7 @@ mod tests {
     fn settings_without_effect_are_named() {
         let config = read(&["--replication", "--cluster_size=3"]).unwrap();
         assert_eq!(config.host.ignored, ["replication", "cluster_size"]);
+        let config = read(&["--store_address=a:2379"]).unwrap();
+        assert_eq!(config.host.ignored, ["store_address"]);
     }
 }

@@ -23,10 +23,19 @@ pub(super) use watches::*;
 
 /// One empty store under test.
 pub(super) trait Harness: Sized {
+    /// The time to live of the leases in these tests: long where the clock is paused, and as
+    /// short as the store allows where it is not.
+    const TTL: Duration;
     fn start() -> impl Future<Output = Self>;
     fn store(&self) -> Arc<dyn Store>;
     /// Lets time go by for the store's leases.
-    fn pass(&self, time: Duration) -> impl Future<Output = ()>;
+    fn pass(&self, time: Duration) -> impl Future<Output = ()> {
+        tokio::time::sleep(time)
+    }
+    /// Forgets the history, in a store that does not do so by itself.
+    fn forget(&self) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
     fn finish(self) -> impl Future<Output = ()>;
 }
 

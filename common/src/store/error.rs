@@ -52,6 +52,18 @@ pub enum RefusedTransaction {
         /// How many there are.
         got: usize,
     },
+    /// More compares than allowed.
+    #[error("{got} compares in one transaction, at most {max} are allowed", max = Transaction::MAX_COMPARES)]
+    TooManyCompares {
+        /// How many there are.
+        got: usize,
+    },
+    /// The store behind has a limit of its own, which its operator may set.
+    #[error("the store does not take so much in one transaction: {limit}")]
+    StoreLimit {
+        /// What the store says.
+        limit: String,
+    },
 }
 
 /// Why a transaction was not applied.

@@ -1,5 +1,7 @@
 //! Picks and opens an adapter.
 
+pub(super) mod etcd;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +22,17 @@ pub enum Config {
         /// The folder of the file; made when it is not there. One server at a time has it.
         data_dir: PathBuf,
     },
+    /// In an etcd, which other servers may share.
+    Etcd(etcd::Config),
+}
+
+/// Under which names a component has the settings of its store.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// Picks the adapter.
+    pub adapter: &'static str,
+    /// Says how an etcd is reached.
+    pub etcd: etcd::Names,
 }
 
 /// The folder of the embedded store, for a component that lets the operator pick one.
@@ -30,8 +43,10 @@ pub const DATA_DIR: Setting = Setting::new(
 );
 
 impl Config {
-    /// Reads the word of the setting `name`, which picks the adapter, and [`DATA_DIR`].
-    pub fn read(settings: &Settings, name: &str) -> Self {
+    /// Reads the setting that picks the adapter, and those of the adapter: [`DATA_DIR`], or
+    /// what [`etcd::Names::settings`] declares.
+    pub fn read(settings: &Settings, names: &Names) -> Self {
+        let name = names.adapter;
         let refuse = |reason: &str| {
             settings.refuse(name, reason);
             Self::Memory
@@ -46,13 +61,33 @@ impl Config {
                     Self::Memory
                 }
             },
-            Some("etcd") => refuse("etcd is not in this version yet; take memory or embedded"),
-            Some("kubernetes") => {
-                refuse("kubernetes is not in this version yet; take memory or embedded")
+            Some("etcd") if cfg!(not(feature = "etcd")) => {
+                refuse("etcd was left out when this was built; take memory or embedded")
             }
-            Some("redis") => refuse("redis is not supported; take embedded, which needs no server"),
+            Some("etcd") => match etcd::Config::read(settings, &names.etcd, name) {
+                Some(config) => Self::Etcd(config),
+                None => Self::Memory,
+            },
+            Some("kubernetes") => {
+                refuse("kubernetes is not in this version yet; take memory, embedded or etcd")
+            }
+            Some("redis") => {
+                refuse("redis is not supported; take etcd, or embedded, which needs no server")
+            }
             _ => Self::Memory,
         }
+    }
+
+    /// Settings that are set and have no effect with this adapter.
+    pub fn without_effect(&self, settings: &Settings, names: &Names) -> Vec<&'static str> {
+        let mut idle = Vec::new();
+        if !matches!(self, Self::Etcd(_)) {
+            idle.extend(names.etcd.set_in(settings));
+        }
+        if !matches!(self, Self::Embedded { .. }) && settings.is_set("data_dir") {
+            idle.push("data_dir");
+        }
+        idle
     }
 }
 
@@ -85,6 +120,18 @@ pub enum OpenError {
         /// What is wrong, for people.
         reason: String,
     },
+    /// A certificate or key of the etcd could not be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The adapter was left out of this build.
+    #[error("this was built without {0}")]
+    LeftOut(&'static str),
 }
 
 /// Opens the store. Its background work runs on `tasks` and outlives every other user of the
@@ -96,5 +143,9 @@ pub async fn open(config: &Config, tasks: &Tasks) -> Result<Arc<dyn Store>, Open
     match config {
         Config::Memory => Ok(Arc::new(Memory::start(tasks))),
         Config::Embedded { data_dir } => Ok(Arc::new(Embedded::open(data_dir, tasks).await?)),
+        #[cfg(feature = "etcd")]
+        Config::Etcd(config) => Ok(Arc::new(super::etcd::Etcd::open(config, tasks)?)),
+        #[cfg(not(feature = "etcd"))]
+        Config::Etcd(_) => Err(OpenError::LeftOut("etcd")),
     }
 }

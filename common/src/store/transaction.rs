@@ -118,6 +118,8 @@ impl Transaction {
     pub const MAX_VALUE_BYTES: usize = 1 << 20;
     /// The most operations of one transaction.
     pub const MAX_OPS: usize = 16_384;
+    /// The most compares of one transaction.
+    pub const MAX_COMPARES: usize = 16;
 
     /// Without compares and operations.
     pub fn new() -> Self {
@@ -172,6 +174,18 @@ impl Transaction {
         self
     }
 
+    /// The leases that its puts name, each once.
+    pub fn leases(&self) -> Vec<LeaseId> {
+        let named = self.ops.iter().filter_map(|op| match op {
+            Op::Put { lease, .. } => *lease,
+            Op::Delete(_) | Op::DeletePrefix(_) => None,
+        });
+        let mut leases: Vec<_> = named.collect();
+        leases.sort_unstable();
+        leases.dedup();
+        leases
+    }
+
     /// Checks what does not depend on the store's content.
     ///
     /// # Errors
@@ -180,6 +194,10 @@ impl Transaction {
         if self.ops.len() > Self::MAX_OPS {
             let got = self.ops.len();
             return Err(RefusedTransaction::TooManyOps { got });
+        }
+        if self.compares.len() > Self::MAX_COMPARES {
+            let got = self.compares.len();
+            return Err(RefusedTransaction::TooManyCompares { got });
         }
         let mut keys: Vec<&Key> = Vec::with_capacity(self.ops.len());
         let mut prefixes: Vec<&Key> = Vec::new();
@@ -274,5 +292,12 @@ mod tests {
             ..Transaction::new()
         };
         assert!(many.check().is_err());
+        let compares =
+            (0..=Transaction::MAX_COMPARES).map(|i| Compare::Exists(i.to_string().into()));
+        let guarded = Transaction {
+            compares: compares.collect(),
+            ..Transaction::new()
+        };
+        assert!(guarded.check().is_err());
     }
 }

@@ -1,15 +1,12 @@
 use super::*;
 use crate::store::{CommitError, LeaseError, LeaseId, Transaction};
 
-const TTL: Duration = Duration::from_secs(30);
+/// More than a store may be late to end a lease.
+const LATE: Duration = Duration::from_secs(3);
 
-fn secs(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-pub(crate) async fn a_lease_that_nobody_keeps_alive_takes_its_keys_along(h: &impl Harness) {
+pub(crate) async fn a_lease_that_nobody_keeps_alive_takes_its_keys_along<H: Harness>(h: &H) {
     let store = h.store();
-    let lease = store.grant(TTL).await.unwrap();
+    let lease = store.grant(H::TTL).await.unwrap();
     let put = Transaction::new()
         .put_leased("a", "1", lease)
         .put_leased("b", "1", lease)
@@ -17,9 +14,9 @@ pub(crate) async fn a_lease_that_nobody_keeps_alive_takes_its_keys_along(h: &imp
     let revision = store.commit(put).await.unwrap();
     let mut watch = store.watch("", revision).await.unwrap();
 
-    h.pass(TTL - secs(2)).await;
+    h.pass(H::TTL * 2 / 3).await;
     assert_eq!(keys(&store, "").await, ["a", "b", "c"]);
-    h.pass(secs(5)).await;
+    h.pass(H::TTL / 3 + LATE).await;
     let batch = next(&mut watch).await;
     assert_eq!(batch.revision.0, revision.0 + 1);
     assert_eq!(short(&batch), ["-a", "-b"]);
@@ -35,26 +32,26 @@ pub(crate) async fn a_lease_that_nobody_keeps_alive_takes_its_keys_along(h: &imp
     );
 }
 
-pub(crate) async fn a_lease_kept_alive_stays_without_a_trace_in_the_history(h: &impl Harness) {
+pub(crate) async fn a_lease_kept_alive_stays_without_a_trace_in_the_history<H: Harness>(h: &H) {
     let store = h.store();
-    let lease = store.grant(TTL).await.unwrap();
+    let lease = store.grant(H::TTL).await.unwrap();
     let put = Transaction::new().put_leased("a", "1", lease);
     let revision = store.commit(put).await.unwrap();
     for _ in 0..6 {
-        h.pass(TTL / 3).await;
+        h.pass(H::TTL / 3).await;
         assert_eq!(store.keep_alive(lease).await, Ok(()));
     }
     let now = store.range("").await.unwrap();
     assert_eq!((now.revision, now.entries.len()), (revision, 1));
-    h.pass(TTL + secs(3)).await;
+    h.pass(H::TTL + LATE).await;
     assert!(keys(&store, "").await.is_empty());
 }
 
-pub(crate) async fn a_revoked_lease_is_gone_with_its_keys(h: &impl Harness) {
+pub(crate) async fn a_revoked_lease_is_gone_with_its_keys<H: Harness>(h: &H) {
     let store = h.store();
     let (a, b) = (
-        store.grant(TTL).await.unwrap(),
-        store.grant(TTL).await.unwrap(),
+        store.grant(H::TTL).await.unwrap(),
+        store.grant(H::TTL).await.unwrap(),
     );
     assert_ne!(a, b);
     let put = Transaction::new()
@@ -73,11 +70,11 @@ pub(crate) async fn a_revoked_lease_is_gone_with_its_keys(h: &impl Harness) {
     );
 }
 
-pub(crate) async fn a_key_belongs_to_the_lease_of_its_last_put(h: &impl Harness) {
+pub(crate) async fn a_key_belongs_to_the_lease_of_its_last_put<H: Harness>(h: &H) {
     let store = h.store();
     let (old, new) = (
-        store.grant(TTL).await.unwrap(),
-        store.grant(TTL).await.unwrap(),
+        store.grant(H::TTL).await.unwrap(),
+        store.grant(H::TTL).await.unwrap(),
     );
     let put = Transaction::new()
         .put_leased("moved", "1", old)

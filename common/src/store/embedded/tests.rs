@@ -39,16 +39,14 @@ impl OnDisk {
 }
 
 impl Harness for OnDisk {
+    const TTL: Duration = Duration::from_secs(30);
+
     async fn start() -> Self {
         Self::open(tempfile::tempdir().unwrap()).await
     }
 
     fn store(&self) -> Arc<dyn Store> {
         self.store.clone()
-    }
-
-    async fn pass(&self, time: Duration) {
-        tokio::time::sleep(time).await;
     }
 
     async fn finish(self) {

@@ -8,6 +8,8 @@ struct InMemory {
 }
 
 impl Harness for InMemory {
+    const TTL: Duration = Duration::from_secs(30);
+
     async fn start() -> Self {
         let tasks = Tasks::new(Stop::new());
         let store = Arc::new(Memory::start(&tasks));
@@ -16,10 +18,6 @@ impl Harness for InMemory {
 
     fn store(&self) -> Arc<dyn Store> {
         self.store.clone()
-    }
-
-    async fn pass(&self, time: Duration) {
-        tokio::time::sleep(time).await;
     }
 
     async fn finish(self) {
