@@ -20,8 +20,9 @@ use a8_common::host::Ground;
 use a8_common::http::IfMatch;
 use a8_common::model::{Namespace, Revision, RuleId};
 use a8_common::rule::Rule;
-use a8_common::store::{CommitError, Compare, Entry, Store, Transaction};
+use a8_common::store::{CommitError, Compare, Entry, Store, Transaction, Unavailable};
 use bytes::Bytes;
+use imbl::OrdMap;
 use prometheus::IntGauge;
 use tracing::{error, warn};
 
@@ -38,8 +39,15 @@ pub const MAX_RULES: usize = 50_000;
 /// its event makes it that long; the write stands all the same.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// How often a deletion by filter starts over because somebody else wrote meanwhile.
+/// How often a write that builds on what is there starts over because somebody else wrote
+/// meanwhile.
 const MAX_ATTEMPTS: usize = 16;
+
+/// Up to so many rules are replaced without a look at the others: one compare each.
+const FEW: usize = Transaction::MAX_COMPARES;
+
+/// The rules of a namespace by id.
+type Rules = OrdMap<RuleId, Arc<Rule>>;
 
 /// The rules of all namespaces.
 pub struct RuleBook {
@@ -108,8 +116,14 @@ impl RuleBook {
         if known.len() + new.count() > MAX_RULES {
             return Err(WriteError::Full { max: MAX_RULES });
         }
-        let condition = self.condition(shelf, condition).await?;
-        self.put(shelf, rules, condition, false, mode).await
+        let puts = puts(shelf, rules)?;
+        if mode == Mode::Commit && *condition == IfMatch::Any {
+            let _leave = shelf.beside_others().await;
+            return Ok(self.commit(shelf, puts).await?);
+        }
+        let add = |_: &Rules| Ok(((), puts.clone()));
+        let added = self.rewrite(shelf, condition, mode, add).await?;
+        Ok(added.1)
     }
 
     /// Replaces rules that are there, as one transaction.
@@ -123,35 +137,17 @@ impl RuleBook {
         condition: &IfMatch,
         mode: Mode,
     ) -> Result<Revision, WriteError> {
-        let condition = self.condition(shelf, condition).await?;
-        self.put(shelf, rules, condition, true, mode).await
-    }
-
-    async fn put(
-        &self,
-        shelf: &Shelf,
-        rules: &[Rule],
-        condition: Option<Compare>,
-        must_exist: bool,
-        mode: Mode,
-    ) -> Result<Revision, WriteError> {
-        let mut transaction = Transaction::new();
-        let conditions = condition.iter().len();
-        transaction.compares.extend(condition);
-        for rule in rules {
-            let key = key::rule(shelf.namespace(), rule.id());
-            if must_exist {
-                transaction = transaction.when(Compare::Exists(key.clone()));
-            }
-            let value = serde_json::to_vec(rule).map_err(WriteError::Unwritable)?;
-            transaction = transaction.put(key, value);
+        let puts = puts(shelf, rules)?;
+        let ids = || rules.iter().map(Rule::id);
+        if mode == Mode::Commit && *condition == IfMatch::Any && rules.len() <= FEW {
+            return self.touch(shelf, ids(), puts).await;
         }
-        if mode == Mode::DryRun {
-            return self.rehearse(shelf, transaction, conditions, rules).await;
-        }
-        let _leave = shelf.beside_others().await;
-        let committed = self.commit(shelf, transaction).await;
-        committed.map_err(|e| blame(e, conditions, rules))
+        let update = |now: &Rules| match unknown(ids(), now) {
+            unknown if unknown.is_empty() => Ok(((), puts.clone())),
+            unknown => Err(WriteError::Unknown(unknown)),
+        };
+        let updated = self.rewrite(shelf, condition, mode, update).await?;
+        Ok(updated.1)
     }
 
     /// Deletes the rules that `selection` takes, as one transaction. Deleting none changes
@@ -168,63 +164,102 @@ impl RuleBook {
         mode: Mode,
     ) -> Result<Removed, WriteError> {
         let namespace = shelf.namespace();
-        let epoch = self.store.epoch().await?;
-        let mut alone = None;
-        for attempt in 0..MAX_ATTEMPTS {
-            // What is read here must still be so when it is written, which a few callers that
-            // write without a condition could put off for ever.
-            if attempt > 0 && alone.is_none() {
-                alone = Some(shelf.alone().await);
-            }
-            // From the store and not from the view, which may be behind another controller's
-            // writes: what a caller has been told of must be found.
-            let now = self.store.range(&key::namespace(namespace)).await?;
-            let marker = key::marker(namespace);
-            let revision = now.entries.iter().find(|entry| entry.key == marker);
-            let revision = revision.map_or(Revision(0), |entry| entry.mod_revision);
-            if !condition.holds(&epoch, revision) {
-                return Err(WriteError::Moved);
-            }
-            let rules: Vec<Rule> = now.entries.iter().filter_map(|e| read(e)).collect();
-            let unknown = selection.unknown(|id| rules.iter().any(|r| r.id().as_str() == id));
+        let remove = |now: &Rules| {
+            let known = |id: &str| now.keys().any(|known| known.as_str() == id);
+            let unknown = selection.unknown(known);
             if !unknown.is_empty() {
                 return Err(WriteError::Unknown(unknown));
             }
-            let taken: Vec<&Rule> = rules.iter().filter(|rule| selection.takes(rule)).collect();
-            let ids = taken.iter().map(|rule| rule.id().clone()).collect();
-            if taken.is_empty() || mode == Mode::DryRun {
-                return Ok(Removed { ids, revision });
-            }
-            let mut transaction = Transaction::new().when(Compare::ModRevision(marker, revision));
-            transaction = match selection.takes_all() {
-                true => transaction.delete_prefix(key::rules(namespace)),
-                false => taken.iter().fold(transaction, |transaction, rule| {
-                    transaction.delete(key::rule(namespace, rule.id()))
+            let taken = now.values().filter(|rule| selection.takes(rule));
+            let ids: Vec<RuleId> = taken.map(|rule| rule.id().clone()).collect();
+            let nothing = Transaction::new();
+            let transaction = match selection.takes_all() && !ids.is_empty() {
+                true => nothing.delete_prefix(key::rules(namespace)),
+                false => ids.iter().fold(nothing, |transaction, id| {
+                    transaction.delete(key::rule(namespace, id))
                 }),
             };
-            match self.commit(shelf, transaction).await {
-                Ok(revision) => return Ok(Removed { ids, revision }),
-                Err(CommitError::Compare { .. }) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        Err(WriteError::Contended)
+            Ok((ids, transaction))
+        };
+        let (ids, revision) = self.rewrite(shelf, condition, mode, remove).await?;
+        Ok(Removed { ids, revision })
     }
 
-    /// What must hold of the marker for a write that builds on `condition`.
-    async fn condition(
+    /// Commits `puts` of a few rules that must all be there, beside whoever else writes.
+    async fn touch<'a>(
+        &self,
+        shelf: &Shelf,
+        ids: impl Iterator<Item = &'a RuleId> + Clone,
+        puts: Transaction,
+    ) -> Result<Revision, WriteError> {
+        let exists = |id| Compare::Exists(key::rule(shelf.namespace(), id));
+        let transaction = ids.clone().fold(puts, |tx, id| tx.when(exists(id)));
+        let _leave = shelf.beside_others().await;
+        let committed = self.commit(shelf, transaction).await;
+        committed.map_err(|e| match e {
+            CommitError::Compare { index } => {
+                WriteError::Unknown(ids.skip(index).take(1).map(RuleId::to_string).collect())
+            }
+            e => e.into(),
+        })
+    }
+
+    /// Commits what `plan` makes of the rules as they are, unless somebody else wrote
+    /// meanwhile; then again. A plan without operations changes nothing.
+    ///
+    /// The rules are those of the view, which may be behind another controller's writes: what
+    /// a caller has been told of must be found. So no word of the plan's is final until the
+    /// view is known to be as new as the store.
+    async fn rewrite<T>(
         &self,
         shelf: &Shelf,
         condition: &IfMatch,
-    ) -> Result<Option<Compare>, WriteError> {
-        let revision = match condition {
-            IfMatch::Any => return Ok(None),
-            IfMatch::Revision(revision) => *revision,
-            IfMatch::State(epoch, revision) if self.store.epoch().await? == *epoch => *revision,
-            IfMatch::State(..) => return Err(WriteError::Moved),
-        };
+        mode: Mode,
+        plan: impl Fn(&Rules) -> Result<(T, Transaction), WriteError>,
+    ) -> Result<(T, Revision), WriteError> {
         let marker = key::marker(shelf.namespace());
-        Ok(Some(Compare::ModRevision(marker, revision)))
+        let mut alone = None;
+        let mut fresh = false;
+        for _ in 0..MAX_ATTEMPTS {
+            let now = shelf.snapshot();
+            let holds = now
+                .epoch
+                .as_ref()
+                .is_some_and(|e| condition.holds(e, now.revision));
+            let planned = match holds {
+                true => plan(&now.items),
+                false => Err(WriteError::Moved),
+            };
+            match planned {
+                Err(e) if fresh => return Err(e),
+                Err(_) => {}
+                Ok((value, transaction)) if mode == Mode::DryRun || transaction.ops.is_empty() => {
+                    transaction.check()?;
+                    if fresh {
+                        return Ok((value, now.revision));
+                    }
+                }
+                Ok((value, transaction)) => {
+                    let unmoved = Compare::ModRevision(marker.clone(), now.revision);
+                    match self.commit(shelf, transaction.when(unmoved)).await {
+                        Ok(revision) => return Ok((value, revision)),
+                        Err(CommitError::Compare { .. }) => {}
+                        Err(e) => return Err(e.into()),
+                    }
+                }
+            }
+            // A few callers that write without a condition could put this off for ever.
+            if alone.is_none() {
+                alone = Some(shelf.alone().await);
+            }
+            let newest = self.store.get(&marker).await?;
+            let newest = newest.map_or(Revision(0), |entry| entry.mod_revision);
+            fresh = settled(shelf, newest).await;
+            if !fresh {
+                return Err(Unavailable::because("its changes do not arrive").into());
+            }
+        }
+        Err(WriteError::Contended)
     }
 
     /// Commits, and waits until the view has it.
@@ -235,42 +270,32 @@ impl RuleBook {
     ) -> Result<Revision, CommitError> {
         let transaction = transaction.put(key::marker(shelf.namespace()), Bytes::new());
         let revision = self.store.commit(transaction).await?;
-        let seen = tokio::time::timeout(SETTLE, shelf.reached(revision)).await;
-        if seen.is_err() {
+        if !settled(shelf, revision).await {
             warn!(namespace = %shelf.namespace(), %revision, "a write is stored and not yet visible");
         }
         Ok(revision)
     }
-
-    /// Checks what a transaction compares, without its writes.
-    async fn rehearse(
-        &self,
-        shelf: &Shelf,
-        transaction: Transaction,
-        conditions: usize,
-        rules: &[Rule],
-    ) -> Result<Revision, WriteError> {
-        transaction.check()?;
-        let checks = Transaction {
-            ops: Vec::new(),
-            ..transaction
-        };
-        let checked = self.store.commit(checks).await;
-        checked.map_err(|e| blame(e, conditions, rules))?;
-        let marker = self.store.get(&key::marker(shelf.namespace())).await?;
-        Ok(marker.map_or(Revision(0), |entry| entry.mod_revision))
-    }
 }
 
-/// Which rule, or the condition, a failed compare was about.
-fn blame(e: CommitError, conditions: usize, rules: &[Rule]) -> WriteError {
-    let CommitError::Compare { index } = e else {
-        return e.into();
-    };
-    match index.checked_sub(conditions).and_then(|at| rules.get(at)) {
-        Some(rule) => WriteError::Unknown(vec![rule.id().to_string()]),
-        None => WriteError::Moved,
-    }
+/// Waits for a while until the view has `revision`.
+async fn settled(shelf: &Shelf, revision: Revision) -> bool {
+    let reached = tokio::time::timeout(SETTLE, shelf.reached(revision)).await;
+    reached.is_ok()
+}
+
+fn puts(shelf: &Shelf, rules: &[Rule]) -> Result<Transaction, WriteError> {
+    rules
+        .iter()
+        .try_fold(Transaction::new(), |transaction, rule| {
+            let value = serde_json::to_vec(rule).map_err(WriteError::Unwritable)?;
+            Ok(transaction.put(key::rule(shelf.namespace(), rule.id()), value))
+        })
+}
+
+fn unknown<'a>(ids: impl Iterator<Item = &'a RuleId>, known: &Rules) -> Vec<String> {
+    ids.filter(|id| !known.contains_key(*id))
+        .map(RuleId::to_string)
+        .collect()
 }
 
 /// The rule of an entry. One that cannot be read is named and passed over: the rest of the

@@ -8,11 +8,6 @@ pub(super) const ALL: &str = "controller/v1/";
 
 const MARKER: &str = "marker";
 
-/// Below it: the rules and the marker of a namespace.
-pub(super) fn namespace(namespace: &Namespace) -> String {
-    format!("{ALL}{namespace}/")
-}
-
 /// Below it: the rules of a namespace.
 pub(super) fn rules(namespace: &Namespace) -> Key {
     format!("{ALL}{namespace}/rules/").into()
@@ -47,7 +42,7 @@ mod tests {
         let (space, id) = (Namespace::new("a b").unwrap(), RuleId::new("r.1").unwrap());
         assert_eq!(parse(&rule(&space, &id)), Some((space.clone(), Some(id))));
         assert_eq!(parse(&marker(&space)), Some((space.clone(), None)));
-        assert!(rules(&space).starts_with(&namespace(&space)));
+        assert!(rule(&space, &RuleId::new("r.1").unwrap()).starts_with(&*rules(&space)));
         for other in [
             "controller/v1/x",
             "controller/v1/x/y",
