@@ -20,7 +20,7 @@ use a8_common::registration::Announcement;
 use a8_common::store::{CommitError, Compare, LeaseError, LeaseId, Op, Store, Transaction};
 use jiff::Timestamp;
 use prometheus::IntGauge;
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 pub use error::{NotLoaded, RegisterError, RenewError};
 pub use room::Room;
@@ -28,6 +28,9 @@ use rooms::Rooms;
 
 /// How often a registration is tried again when others change the namespace meanwhile.
 const TRIES: usize = 64;
+
+/// How long an answer waits for what it wrote to be readable.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Bounds on instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,18 +124,43 @@ impl Catalog {
         // Whoever is out of service on purpose sends no heartbeats, and is not to vanish.
         let lease = match instance.status {
             Status::OutOfService => None,
-            _ => Some(self.store.grant(ttl).await?),
+            _ => Some(self.lease(&room, &instance, before, ttl).await?),
         };
         let put = self.put(namespace, &room, &instance, lease).await;
         // The lease that owns nothing now: the replaced one, or the new one on a failure.
-        if let Some(orphan) = if put.is_ok() { before } else { lease } {
+        let orphan = if put.is_ok() { before } else { lease };
+        if let Some(orphan) = orphan.filter(|_| before != lease) {
             self.forget(orphan).await;
         }
-        room.reached(put?).await;
+        settled(&room, put?).await;
         Ok(Registered {
             id: instance.id,
             ttl: seconds,
         })
+    }
+
+    /// A lease for `instance`: the one that it has, where that is as long, so that coming again
+    /// costs the store no more than a heartbeat; otherwise a new one.
+    async fn lease(
+        &self,
+        room: &Room,
+        instance: &Instance,
+        before: Option<LeaseId>,
+        ttl: Duration,
+    ) -> Result<LeaseId, RegisterError> {
+        let now = room.view().snapshot();
+        let same = now
+            .items
+            .get(&instance.id)
+            .is_some_and(|known| known.ttl == instance.ttl);
+        if let Some(lease) = before.filter(|_| same) {
+            match self.store.keep_alive(lease).await {
+                Ok(()) => return Ok(lease),
+                Err(LeaseError::Unknown(_)) => {}
+                Err(LeaseError::Unavailable(e)) => return Err(e.into()),
+            }
+        }
+        Ok(self.store.grant(ttl).await?)
     }
 
     async fn put(
@@ -172,7 +200,7 @@ impl Catalog {
             let door = key::admission(namespace);
             let state = self.store.get(&door).await?;
             let passed = state.map_or(Revision(0), |entry| entry.mod_revision);
-            room.reached(passed).await;
+            settled(room, passed).await;
             if room.len() >= capacity {
                 return Err(RegisterError::Full { capacity });
             }
@@ -213,6 +241,7 @@ impl Catalog {
             let entry = self.store.get(&key::instance(namespace, id)).await?;
             let entry = entry.ok_or_else(|| RenewError::Unknown(id.clone()))?;
             if !self.keep(entry.lease).await? {
+                info!(%namespace, instance = %id, "its lease has ended, it must register again");
                 return Err(RenewError::Unknown(id.clone()));
             }
         }
@@ -256,7 +285,7 @@ impl Catalog {
         if let Some(lease) = lease {
             self.forget(lease).await;
         }
-        room.reached(revision).await;
+        settled(&room, revision).await;
         Ok(())
     }
 
@@ -265,6 +294,15 @@ impl Catalog {
         if let Err(e) = self.store.revoke(lease).await {
             debug!(error = %e, "a lease was left to expire");
         }
+    }
+}
+
+/// Waits for a while until the room has `revision`. Only a store that went away between the
+/// write and its event makes it that long; the write stands all the same.
+async fn settled(room: &Room, revision: Revision) {
+    let reached = tokio::time::timeout(SETTLE, room.reached(revision)).await;
+    if reached.is_err() {
+        warn!(%revision, "a write is stored and not yet visible");
     }
 }
 
