@@ -79,6 +79,10 @@ pub(crate) enum Command {
     ServiceList(Listing),
     /// Ask a sidecar where a request would go, and why
     Explain(Explain),
+    /// Print all rules and instances, for `import` into servers with another store
+    Export(Export),
+    /// Create the rules and register the instances that `export` printed
+    Import(Import),
     /// Show the settings in effect
     #[command(alias = "i")]
     Info(Listing),
@@ -202,6 +206,38 @@ pub(crate) struct Explain {
     pub(crate) sidecar_url: String,
     #[command(flatten)]
     pub(crate) listing: Listing,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    /// Only these
+    #[arg(long, value_enum)]
+    pub(crate) only: Option<Part>,
+    /// Output format
+    #[arg(long, short, value_enum, default_value_t = Document::Yaml)]
+    pub(crate) output: Document,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Import {
+    /// What `export` printed; `-` is standard input
+    #[arg(long, short, default_value = "-", value_name = "FILE")]
+    pub(crate) file: String,
+    /// Only these of what is in it
+    #[arg(long, value_enum)]
+    pub(crate) only: Option<Part>,
+    /// Let the controller check the rules, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What is exported and imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// The controller's rules
+    Rules,
+    /// The registry's instances
+    Instances,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,6 +2,8 @@
 
 mod action_list;
 mod explain;
+mod export;
+mod import;
 mod info;
 mod route_list;
 mod rule_delete;
@@ -33,6 +35,8 @@ pub async fn run(args: Args, console: &mut Console) -> Result<(), Error> {
         Command::ActionList(list) => action_list::run(&servers, list, console).await,
         Command::ServiceList(listing) => service_list::run(&servers, &listing, console).await,
         Command::Explain(explain) => explain::run(&servers, &explain, console).await,
+        Command::Export(export) => export::run(&servers, &export, console).await,
+        Command::Import(import) => import::run(&servers, &import, console).await,
         Command::Info(listing) => info::run(&servers, &listing, console),
         Command::Completion { shell } => {
             let mut script = Vec::new();

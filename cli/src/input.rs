@@ -21,10 +21,24 @@ const MAX_BYTES: u64 = 16 << 20;
 /// # Errors
 /// [`Error::Read`] and [`Error::Document`], both naming the file.
 pub(crate) fn rules(file: &str, console: &mut Console) -> Result<Box<RawValue>, Error> {
+    let (name, document) = document(file, "rules", console)?;
+    wrap(document).map_err(|reason| Error::Document { name, reason })
+}
+
+/// Reads the document of `file` (`-`: standard input, which is asked for `what`), and tells
+/// what the file is called.
+///
+/// # Errors
+/// [`Error::Read`] and [`Error::Document`], both naming the file.
+pub(crate) fn document(
+    file: &str,
+    what: &str,
+    console: &mut Console,
+) -> Result<(String, Box<RawValue>), Error> {
     let (name, text) = if file == "-" {
         let name = "standard input".to_owned();
         if console.interactive {
-            writeln!(console.notes, "Enter rules as JSON or YAML, then Ctrl-D:")?;
+            writeln!(console.notes, "Enter {what} as JSON or YAML, then Ctrl-D:")?;
         }
         let text = read(&mut console.input, &name)?;
         (name, text)
@@ -37,7 +51,7 @@ pub(crate) fn rules(file: &str, console: &mut Console) -> Result<Box<RawValue>, 
         (file.to_owned(), read(&mut opened, file)?)
     };
     let document = parse(&name, &text)?;
-    wrap(document).map_err(|reason| Error::Document { name, reason })
+    Ok((name, document))
 }
 
 fn read(from: &mut dyn Read, name: &str) -> Result<String, Error> {

@@ -7,8 +7,10 @@ use std::fmt;
 
 use serde::Deserialize;
 
+mod contents;
 mod explanation;
 
+pub(crate) use contents::Contents;
 pub(crate) use explanation::{Chance, Considered, Explanation};
 
 /// `GET /v1/rules/routes` and `/v1/rules/actions`.
