@@ -74,6 +74,12 @@ pub trait Store: Send + Sync + 'static {
     /// [`Unavailable`] as long as the store has not been reached once.
     async fn epoch(&self) -> Result<Epoch, Unavailable>;
 
+    /// The newest revision, of whatever key.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    async fn revision(&self) -> Result<Revision, Unavailable>;
+
     /// One entry.
     ///
     /// # Errors

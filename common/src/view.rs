@@ -273,6 +273,12 @@ impl<T: Item> View<T> {
     pub fn resume(&self, epoch: &Epoch, revision: Revision) -> Subscription<T> {
         Subscription::new(self.clone(), Some((epoch.clone(), revision)))
     }
+
+    /// As [`resume`](Self::resume), where `revision` is known to be one that this view will
+    /// come to: the reader was told of it by another view of the same data, which is ahead.
+    pub fn resume_ahead(&self, epoch: &Epoch, revision: Revision) -> Subscription<T> {
+        Subscription::ahead(self.clone(), (epoch.clone(), revision))
+    }
 }
 
 #[cfg(test)]

@@ -98,6 +98,14 @@ impl RuleBook {
         self.shelves.shelf(namespace)
     }
 
+    /// The newest revision of the store, which a view may be behind.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn newest(&self) -> Result<Revision, Unavailable> {
+        self.store.revision().await
+    }
+
     /// Stores `rules`, as one transaction. A rule whose id is there already replaces it, as
     /// it did in 1.1.0.
     ///

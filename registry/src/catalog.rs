@@ -17,7 +17,9 @@ use std::time::Duration;
 use a8_common::host::Ground;
 use a8_common::model::{Instance, InstanceId, Namespace, Revision, Status};
 use a8_common::registration::Announcement;
-use a8_common::store::{CommitError, Compare, LeaseError, LeaseId, Op, Store, Transaction};
+use a8_common::store::{
+    CommitError, Compare, LeaseError, LeaseId, Op, Store, Transaction, Unavailable,
+};
 use jiff::Timestamp;
 use prometheus::IntGauge;
 use tracing::{debug, info, warn};
@@ -96,6 +98,14 @@ impl Catalog {
     /// [`NotLoaded`] until the store has been read once.
     pub fn room(&self, namespace: &Namespace) -> Result<Arc<Room>, NotLoaded> {
         self.rooms.room(namespace)
+    }
+
+    /// The newest revision of the store, which a room may be behind.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn newest(&self) -> Result<Revision, Unavailable> {
+        self.store.revision().await
     }
 
     /// Registers an instance, or replaces the one of the same service and endpoint.

@@ -10,6 +10,8 @@
 //! | [`instance`] | an instance in the test's own process, which can vanish |
 //! | [`caller`] | a caller in the test's own process, in either version of HTTP |
 //! | [`epochs`] | which versions may answer while weights change |
+//! | [`etcd`] | a real etcd of three members, over a [`net`] that can be cut |
+//! | [`ha`] | servers over that etcd under load, while all these fail in turn |
 //! | [`soak`] | a long run under load and churn, and its judgement |
 //! | [`ports`] | ports for processes that have to be told theirs |
 //! | [`jwt`] | tokens, good and bad |
@@ -27,10 +29,13 @@
 
 pub mod caller;
 pub mod epochs;
+pub mod etcd;
 pub mod fabric;
 pub mod faulty;
+pub mod ha;
 pub mod instance;
 pub mod jwt;
+pub mod net;
 pub mod papers;
 pub mod ports;
 pub mod process;

@@ -109,6 +109,10 @@ impl Store for Embedded {
         Ok(self.live.epoch.clone())
     }
 
+    async fn revision(&self) -> Result<Revision, Unavailable> {
+        Ok(self.live.state().tree.revision)
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Arc<Entry>>, Unavailable> {
         Ok(self.live.get(key))
     }

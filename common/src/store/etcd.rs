@@ -87,6 +87,14 @@ impl Store for Etcd {
         identity::of(&self.members, &self.keys).await
     }
 
+    async fn revision(&self) -> Result<Revision, Unavailable> {
+        let asked = self.members.ask(|client| {
+            let key = self.keys.full("");
+            async move { client.kv_client().get(key, None).await }
+        });
+        Ok(header(asked.await?.header()).revision)
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Arc<Entry>>, Unavailable> {
         let found = self.members.ask(|client| {
             let key = self.keys.full(key);
@@ -153,7 +161,7 @@ impl Store for Etcd {
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, WatchError> {
-        changes::watch(&self.members, &self.keys, prefix, after).await
+        changes::watch(&self.members, &self.keys, prefix, after, self.revision()).await
     }
 
     async fn health(&self) -> Result<(), Unavailable> {

@@ -164,6 +164,9 @@ mod tests {
         async fn epoch(&self) -> Result<Epoch, Unavailable> {
             Ok(Epoch::named("e"))
         }
+        async fn revision(&self) -> Result<Revision, Unavailable> {
+            Err(away())
+        }
         async fn get(&self, _: &str) -> Result<Option<Arc<Entry>>, Unavailable> {
             Err(away())
         }

@@ -15,6 +15,8 @@ const MAX_BYTES: usize = 8 << 20;
 pub(super) struct History<T: Item> {
     /// The life of the data that the changes belong to.
     epoch: Option<Epoch>,
+    /// How often the data began anew.
+    lives: u64,
     /// Changes after this revision are kept.
     floor: Revision,
     /// Each with its bytes.
@@ -26,6 +28,7 @@ impl<T: Item> Default for History<T> {
     fn default() -> Self {
         Self {
             epoch: None,
+            lives: 0,
             floor: Revision(0),
             changes: VecDeque::new(),
             bytes: 0,
@@ -38,9 +41,15 @@ impl<T: Item> History<T> {
     pub(super) fn restart(&mut self, epoch: Epoch, revision: Revision) {
         *self = Self {
             epoch: Some(epoch),
+            lives: self.lives + 1,
             floor: revision,
             ..Self::default()
         };
+    }
+
+    /// Changes whenever the data begins anew, be it in the same epoch.
+    pub(super) fn lives(&self) -> u64 {
+        self.lives
     }
 
     pub(super) fn push(&mut self, change: Arc<Change<T>>) {

@@ -18,11 +18,24 @@ pub enum Update<T: Item> {
 pub struct Subscription<T: Item> {
     view: View<T>,
     at: Option<(Epoch, Revision)>,
+    /// The life of the data in which this reader may be ahead of the view.
+    ahead: Option<u64>,
 }
 
 impl<T: Item> Subscription<T> {
     pub(super) fn new(view: View<T>, at: Option<(Epoch, Revision)>) -> Self {
-        Self { view, at }
+        Self {
+            view,
+            at,
+            ahead: None,
+        }
+    }
+
+    /// A reader that knows more than the view, which is behind and will come to know it.
+    pub(super) fn ahead(view: View<T>, at: (Epoch, Revision)) -> Self {
+        let ahead = Some(view.shared.history().lives());
+        let at = Some(at);
+        Self { view, at, ahead }
     }
 
     /// The next update; waits for one. `None` when the writer is gone.
@@ -48,8 +61,14 @@ impl<T: Item> Subscription<T> {
         let now = self.view.state.borrow_and_update().clone();
         let epoch = now.epoch.clone()?;
         let next = match &self.at {
-            Some((e, revision)) if *e == epoch && *revision <= now.revision => {
-                self.view.shared.history().after(e, *revision).ok()
+            Some((e, revision)) if *e == epoch => {
+                let history = self.view.shared.history();
+                let same_life = self.ahead.is_none_or(|life| life == history.lives());
+                match *revision <= now.revision {
+                    true if same_life => history.after(e, *revision).ok(),
+                    false if same_life && self.ahead.is_some() => Some(None),
+                    _ => None,
+                }
             }
             _ => None,
         };
@@ -60,6 +79,7 @@ impl<T: Item> Subscription<T> {
             }
             Some(None) => None,
             None => {
+                self.ahead = None;
                 self.at = Some((epoch, now.revision));
                 Some(Update::Reset(now))
             }

@@ -142,3 +142,28 @@ fn a_change_that_is_already_in_is_ignored() {
     publisher.apply(Revision(5), vec![], &[1]);
     assert_eq!(view.snapshot().items.len(), 1);
 }
+
+#[test]
+fn a_reader_may_be_ahead_of_a_view_that_is_behind() {
+    let (publisher, view) = channel();
+    let epoch = Epoch::fresh();
+    publisher.replace(&epoch, Revision(3), vec![thing(1, "a")]);
+    let mut elsewhere = view.resume_ahead(&epoch, Revision(5));
+    assert_eq!(ids(elsewhere.ready()), "nothing");
+    assert_eq!(elsewhere.revision(), Some(Revision(5)));
+    for revision in [4, 5] {
+        publisher.apply(Revision(revision), vec![thing(revision as u32, "b")], &[]);
+        assert_eq!(ids(elsewhere.ready()), "nothing");
+    }
+    publisher.apply(Revision(7), vec![thing(7, "c")], &[4]);
+    assert_eq!(ids(elsewhere.ready()), "change 7 +[7] -[4]");
+
+    // Data that begins anew will never come to where the reader was.
+    let mut lost = view.resume_ahead(&epoch, Revision(9));
+    publisher.replace(&epoch, Revision(2), vec![thing(1, "a")]);
+    publisher.apply(Revision(10), vec![thing(2, "b")], &[]);
+    assert_eq!(ids(lost.ready()), "reset 10 [1, 2]");
+    // Without a word about it, what is ahead is from another life.
+    let mut unknown = view.resume(&epoch, Revision(11));
+    assert_eq!(ids(unknown.ready()), "reset 10 [1, 2]");
+}

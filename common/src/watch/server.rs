@@ -46,6 +46,8 @@ pub struct Place {
     pub epoch: Epoch,
     /// The last revision told.
     pub revision: Revision,
+    /// Whether the source is known to have come to that revision.
+    sure: bool,
 }
 
 impl Place {
@@ -65,6 +67,7 @@ impl Place {
         Ok(epoch.zip(revision).map(|(epoch, revision)| Self {
             epoch: Epoch::named(epoch),
             revision,
+            sure: false,
         }))
     }
 }
@@ -90,6 +93,22 @@ impl<T: Wire> Outlet<T> {
         Self {
             view,
             lines: Arc::new(Lines::new(filter)),
+        }
+    }
+
+    /// Looks whether `place` can be gone on from though it is ahead of the view: as it is for a
+    /// moment when its watcher comes from another server over the same source, or for as long
+    /// as nothing happens in its namespace. `newest` asks the source how far it is. One that
+    /// is away is trusted to have been there: to begin anew would cost every watcher its state
+    /// at the worst moment.
+    pub async fn locate<E>(
+        &self,
+        place: &mut Place,
+        newest: impl Future<Output = Result<Revision, E>>,
+    ) {
+        let now = self.view.snapshot();
+        if now.epoch.as_ref() == Some(&place.epoch) && place.revision > now.revision {
+            place.sure = newest.await.map_or(true, |newest| newest >= place.revision);
         }
     }
 
@@ -134,6 +153,7 @@ impl<T: Wire> Outlet<T> {
             return Err(NotLoaded);
         }
         let subscription = match from {
+            Some(place) if place.sure => self.view.resume_ahead(&place.epoch, place.revision),
             Some(place) => self.view.resume(&place.epoch, place.revision),
             None => self.view.subscribe(),
         };

@@ -51,9 +51,12 @@ pub(super) struct RuleIds {
     )
 )]
 pub(super) async fn list(call: Call) -> Result<Response, Reply> {
-    let query = call.query(query::LIST)?;
+    let mut query = call.query(query::LIST)?;
     if query.watch {
         let outlet = call.shelf.outlet(query.selection);
+        if let Some(place) = &mut query.place {
+            outlet.locate(place, call.book.newest()).await;
+        }
         let stream = outlet.watch(query.place.as_ref(), call.end);
         return stream.map_err(reply::view_not_loaded);
     }

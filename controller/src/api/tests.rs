@@ -40,6 +40,9 @@ impl Store for Flaky {
     async fn epoch(&self) -> Result<Epoch, Unavailable> {
         self.there()?.epoch().await
     }
+    async fn revision(&self) -> Result<Revision, Unavailable> {
+        self.there()?.revision().await
+    }
     async fn get(&self, key: &str) -> Result<Option<Arc<Entry>>, Unavailable> {
         self.there()?.get(key).await
     }

@@ -68,15 +68,17 @@ pub(super) async fn list(
     Pairs(parameters): Pairs<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Reply> {
-    let query = Query::parse(&parameters)?;
+    let mut query = Query::parse(&parameters)?;
     let room = catalog.room(&namespace).map_err(reply::not_loaded)?;
     if query.watch {
-        let watched = if query.selection.is_default() {
-            room.unfiltered().watch(query.place.as_ref(), end)
-        } else {
-            let outlet = Outlet::new(room.view(), query.selection.filter());
-            outlet.watch(query.place.as_ref(), end)
+        let outlet = match query.selection.is_default() {
+            true => room.unfiltered().clone(),
+            false => Outlet::new(room.view(), query.selection.filter()),
         };
+        if let Some(place) = &mut query.place {
+            outlet.locate(place, catalog.newest()).await;
+        }
+        let watched = outlet.watch(query.place.as_ref(), end);
         return watched.map_err(reply::view_not_loaded);
     }
     let now = room.view().snapshot();

@@ -125,6 +125,7 @@ pub(crate) async fn what_changes_nothing_makes_no_revision(h: &impl Harness) {
 pub(crate) async fn impossible_transactions_are_refused(h: &impl Harness) {
     let store = h.store();
     let before = store.range("").await.unwrap();
+    assert_eq!(store.revision().await, Ok(before.revision));
     let twice = Transaction::new().put("a", "1").delete("a");
     assert_eq!(
         store.commit(twice).await,

@@ -17,17 +17,19 @@ use super::members::Members;
 use super::trouble::Trouble;
 use crate::model::Revision;
 use crate::store::Watch;
-use crate::store::error::WatchError;
+use crate::store::error::{Unavailable, WatchError};
 use crate::store::transaction::{Batch, Event};
 
 /// The largest message. etcd makes pieces of about the size of its largest request.
 const MAX_PIECE: usize = 128 << 20;
 
+/// Watches after `after`. `newest` asks for the newest revision.
 pub(super) async fn watch(
     members: &Arc<Members>,
     keys: &Keys,
     prefix: &str,
     after: Revision,
+    newest: impl Future<Output = Result<Revision, Unavailable>>,
 ) -> Result<Watch, WatchError> {
     let mut changes = Changes {
         members: members.clone(),
@@ -41,7 +43,7 @@ pub(super) async fn watch(
     let opened = changes.open().await?;
     // A revision from the future is from another life of the data; or this member is behind,
     // which those that agree on the newest revision can tell.
-    if opened.revision < after && current(members, keys).await? < after {
+    if opened.revision < after && newest.await? < after {
         return Err(WatchError::Compacted { after });
     }
     let batches = stream::unfold(Some(changes), |changes| async {
@@ -52,16 +54,6 @@ pub(super) async fn watch(
         }
     });
     Ok(batches.boxed())
-}
-
-/// The newest revision of the store.
-async fn current(members: &Members, keys: &Keys) -> Result<Revision, WatchError> {
-    let asked = members.ask(|client| {
-        let key = keys.full("");
-        async move { client.kv_client().get(key, None).await }
-    });
-    let answer = asked.await.map_err(unavailable)?;
-    Ok(header(answer.header()).revision)
 }
 
 struct Changes {

@@ -36,6 +36,7 @@ fn place(revision: u64) -> Option<Place> {
     Some(Place {
         epoch: Epoch::named("e"),
         revision,
+        sure: false,
     })
 }
 
@@ -155,8 +156,34 @@ async fn a_watcher_that_comes_back_goes_on_where_it_was() {
     let other = Place {
         epoch: Epoch::named("x"),
         revision: Revision(2),
+        sure: false,
     };
     assert!(first(Some(other)).await.contains("RESET"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_from_a_server_that_is_ahead_keeps_what_it_has() {
+    let (publisher, view) = loaded();
+    let outlet = Outlet::new(view, Filter::default());
+    let away: Result<Revision, ()> = Err(());
+    for (newest, kept) in [
+        (Ok(Revision(9)), true),
+        (away, true),
+        (Ok(Revision(8)), false),
+    ] {
+        let mut place = place(9).unwrap();
+        outlet.locate(&mut place, std::future::ready(newest)).await;
+        let mut watcher = outlet
+            .watcher(Some(&place), End::from(Stop::new()))
+            .unwrap();
+        let first = String::from_utf8(watcher.next().await.unwrap().to_vec()).unwrap();
+        let wanted = match kept {
+            true => r#"{"type":"BOOKMARK","revision":9}"#,
+            false => r#"{"type":"RESET","#,
+        };
+        assert!(first.starts_with(wanted), "{first}");
+    }
+    drop(publisher);
 }
 
 #[tokio::test(start_paused = true)]
