@@ -26,6 +26,7 @@ mod doors;
 mod exchange;
 mod framing;
 mod gate;
+mod gather;
 mod grpc;
 mod headers;
 mod http2;

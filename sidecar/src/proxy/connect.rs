@@ -15,8 +15,8 @@ use tokio_rustls::{TlsConnector, TlsStream};
 use tracing::debug;
 
 use super::body::Outbound;
-use super::converse::OnWorker;
 use super::gate::Charge;
+use super::gather::{Gathered, OnTurns};
 use super::http2 as bounds;
 use super::pool::{Account, Lease, Shared, Single};
 use super::tls::{self, Offer};
@@ -134,7 +134,12 @@ async fn speak_http2(
     address: SocketAddr,
     (open, charge): (Open, Charge),
 ) -> Result<Lease, ConnectError> {
-    let (sender, mut connection) = http2::Builder::new(OnWorker(worker.clone()))
+    let stream = Gathered::new(TokioIo::new(stream));
+    let on_turns = OnTurns {
+        worker: worker.clone(),
+        stream: stream.clone(),
+    };
+    let (sender, mut connection) = http2::Builder::new(on_turns)
         .timer(TokioTimer::new())
         .keep_alive_interval(bounds::PING_EVERY)
         .keep_alive_timeout(bounds::PING_TIMEOUT)
@@ -142,7 +147,7 @@ async fn speak_http2(
         .initial_stream_window_size(bounds::INSTANCE_WINDOW)
         .initial_connection_window_size(bounds::INSTANCE_WINDOW * bounds::MAX_STREAMS)
         .max_send_buf_size(bounds::SEND_BUFFER)
-        .handshake::<_, Outbound>(TokioIo::new(stream))
+        .handshake::<_, Outbound>(stream)
         .await?;
     let (account, using) = Account::open(charge);
     let shared = Shared::new(sender, &account);

@@ -20,6 +20,7 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 use tracing::debug;
 
 use super::connections::Connection;
+use super::gather::Gathered;
 use super::headers::Caller;
 use super::metrics::Gauge;
 use super::serve::Serve;
@@ -131,6 +132,7 @@ async fn speak_http2(
 ) -> hyper::Result<()> {
     connection.multiplex();
     let on_worker = OnWorker(serve.worker.clone());
+    let stream = Gathered::new(stream);
     let conversation = http2::Builder::new(on_worker)
         .timer(TokioTimer::new())
         .keep_alive_interval(bounds::PING_EVERY)
@@ -140,12 +142,16 @@ async fn speak_http2(
         .initial_stream_window_size(bounds::CALLER_WINDOW)
         .initial_connection_window_size(bounds::CALLER_WINDOW * bounds::MAX_STREAMS)
         .max_send_buf_size(bounds::SEND_BUFFER)
-        .serve_connection(stream, service_fn(|request| serve.clone().call(request)));
+        // In a box, as what is to become a task of its own is moved several times.
+        .serve_connection(
+            stream.clone(),
+            service_fn(|request| Box::pin(serve.clone().call(request))),
+        );
     let ended = guard(connection, conversation, |conversation| {
         conversation.graceful_shutdown();
         true
     });
-    ended.await.unwrap_or(Ok(()))
+    stream.turns(ended).await.unwrap_or(Ok(()))
 }
 
 /// Drives `work` to its end, or until the connection has waited for too long: then `None`.
