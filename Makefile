@@ -17,7 +17,7 @@ binaries:
 	@scripts/setup cc protoc
 	@$(CARGO) build --workspace --bins
 
-.PHONY: demo demo.bookinfo demo.walk
+.PHONY: demo demo.bookinfo demo.walk demo.ha
 demo: binaries ## helloworld: two versions under load, and a tour of rule changes
 	@$(TARGET)/debug/demo helloworld $(ARGS)
 
@@ -26,6 +26,10 @@ demo.bookinfo: binaries ## bookinfo: a page of four services, with rules to chan
 
 demo.walk: binaries ## bookinfo: the documented walk by itself, with a verdict for each step
 	@$(TARGET)/debug/demo bookinfo --walk $(ARGS)
+
+demo.ha: binaries ## helloworld while an etcd member, a registry and a controller die in turn
+	@scripts/setup etcd
+	@$(TARGET)/debug/demo ha $(ARGS)
 
 .PHONY: check lint format doc features test
 check: lint doc features test ## Everything that CI looks at

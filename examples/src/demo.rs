@@ -2,8 +2,9 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`helloworld`], [`bookinfo`] | one demo each, from start to end |
+//! | [`helloworld`], [`bookinfo`], [`ha`] | one demo each, from start to end |
 //! | [`walk`] | the documented walk through bookinfo, with a verdict for each step |
+//! | [`etcd`] | an etcd of three members below the control plane |
 //! | [`fabric`] | which processes a demo is made of, and when they are ready |
 //! | [`processes`], [`child`] | starting them, noticing their end, ending them |
 //! | [`ports`] | finding free ports, and saying which is taken |
@@ -16,7 +17,9 @@
 pub mod bookinfo;
 pub mod child;
 mod control;
+mod etcd;
 mod fabric;
+pub mod ha;
 pub mod helloworld;
 mod load;
 mod ports;
@@ -105,6 +108,17 @@ pub enum Error {
     /// A rule file that came with the demo is broken.
     #[error("bad rule file")]
     Rules(#[from] LoadError),
+    /// A program that the system is to have is not there.
+    #[error("{0} is not there; `make demo.ha` installs it where it can")]
+    NotInstalled(&'static str),
+    /// Requests failed that should not have.
+    #[error("{failed} of {all} requests failed")]
+    Requests {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+    },
     /// The walk was stopped before its end, so there is no verdict.
     #[error("stopped before the end")]
     Interrupted,
@@ -126,13 +140,34 @@ async fn run(
     stop: &Stop,
     demo: impl AsyncFnOnce(Fabric) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let control = fabric::Control::Plain;
+    run_on(
+        options,
+        instances,
+        control,
+        stop,
+        async |fabric, processes| {
+            tokio::select! {
+                ended = demo(fabric) => ended,
+                failure = processes.first_end() => Err(failure),
+            }
+        },
+    )
+    .await
+}
+
+/// As [`run`], for a demo that ends processes itself.
+async fn run_on(
+    options: &Options,
+    instances: &[fabric::Instance],
+    control: fabric::Control,
+    stop: &Stop,
+    demo: impl AsyncFnOnce(Fabric, &mut Processes) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut processes = Processes::new()?;
     let whole = async {
-        let fabric = fabric::start(options, instances, &mut processes).await?;
-        tokio::select! {
-            ended = demo(fabric) => ended,
-            failure = processes.first_end() => Err(failure),
-        }
+        let fabric = fabric::start(options, instances, control, &mut processes).await?;
+        demo(fabric, &mut processes).await
     };
     let outcome = stop.race(whole).await.unwrap_or(Ok(()));
     if let Err(error) = &outcome {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use a8_common::run;
-use a8_examples::demo::{Options, bookinfo, child, helloworld};
+use a8_examples::demo::{Options, bookinfo, child, ha, helloworld};
 use clap::{Parser, Subcommand};
 
 /// Runs the whole fabric on this machine, with something to look at.
@@ -25,6 +25,12 @@ enum Demo {
         /// Make the documented walk by itself and say for each step whether it is as documented
         #[arg(long)]
         walk: bool,
+    },
+    /// Helloworld over three etcd, two registries and two controllers, which die in turn
+    Ha {
+        /// How many seconds a death lasts, and how long there is peace after it
+        #[arg(long, value_name = "SECONDS", default_value_t = 4)]
+        step: u64,
     },
     /// Becomes one of the demo's processes
     #[command(hide = true)]
@@ -64,6 +70,9 @@ fn main() -> ExitCode {
         Demo::Bookinfo { walk } => {
             run::until_stopped(|stop| async move { bookinfo::run(&options, walk, &stop).await })
         }
+        Demo::Ha { step } => run::until_stopped(|stop| async move {
+            ha::run(&options, Duration::from_secs(step), &stop).await
+        }),
         Demo::Child { parent, words } => {
             let error = child::become_child(parent, &words);
             eprintln!("cannot run {words:?}: {error}");

@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use super::Error;
 use super::control::{Admin, Controller, Registry};
+use super::etcd::Etcd;
 use super::ports::{self, Ports};
 use super::processes::Processes;
 use super::screen::say;
@@ -47,6 +48,15 @@ pub(super) struct Instance {
     pub(super) flags: &'static [&'static str],
 }
 
+/// What the control plane is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Control {
+    /// One registry and one controller, with their data in memory.
+    Plain,
+    /// Two of each, over an etcd of three members.
+    Doubled,
+}
+
 /// A running fabric, as the demos see it.
 #[derive(Clone)]
 pub(super) struct Fabric {
@@ -55,6 +65,10 @@ pub(super) struct Fabric {
     /// What to type in a shell before `a8ctl` can be used on this fabric.
     pub(super) shell: String,
     pub(super) controller: Controller,
+    /// The second controller, where there are two.
+    pub(super) other_controller: Option<Controller>,
+    /// The members of the etcd, where there is one.
+    pub(super) etcd: Option<Etcd>,
     pub(super) gateway: Admin,
     services: Vec<Admin>,
 }
@@ -89,6 +103,7 @@ impl Fabric {
 pub(super) async fn start(
     options: &Options,
     instances: &[Instance],
+    control: Control,
     processes: &mut Processes,
 ) -> Result<Fabric, Error> {
     let began = Instant::now();
@@ -102,17 +117,40 @@ pub(super) async fn start(
 
     let http = http_client();
     let url = |port: u16| format!("http://127.0.0.1:{port}");
-    let (registry_url, controller_url) = (url(registry), url(controller));
     let mut ports = Ports::default();
+    let mut servers = vec![
+        Served::new("registry", "a8registry", registry),
+        Served::new("controller", "a8controller", controller),
+    ];
+    let mut etcd = None;
+    if control == Control::Doubled {
+        let members = Etcd::start(http.clone(), &mut ports, processes)?;
+        for server in &mut servers {
+            server.share(&members);
+        }
+        let others = [("registry-2", 0), ("controller-2", 1)];
+        for (name, of) in others {
+            let other = servers[of].beside(name, ports.any()?);
+            servers.push(other);
+        }
+        etcd = Some(members);
+    }
+    let urls_of = |program: &str| {
+        let all = servers.iter().filter(|server| server.program == program);
+        let urls: Vec<String> = all.map(|server| url(server.port)).collect();
+        urls.join(",")
+    };
+    let (registry_urls, controller_urls) = (urls_of("a8registry"), urls_of("a8controller"));
     let mut start = Start {
         processes,
         http: &http,
-        registry_url: &registry_url,
-        controller_url: &controller_url,
+        registry_url: &registry_urls,
+        controller_url: &controller_urls,
     };
 
-    start.server("registry", "a8registry", registry)?;
-    start.server("controller", "a8controller", controller)?;
+    for server in &servers {
+        start.server(server)?;
+    }
     let mut places = Vec::new();
     for instance in instances {
         let place = Place {
@@ -123,9 +161,13 @@ pub(super) async fn start(
         start.service(instance, &place)?;
         places.push(place);
     }
-    start.ready("registry", registry, "/ready").await?;
-    start.ready("controller", controller, "/ready").await?;
-    done("registry and controller", began);
+    for server in &servers {
+        start.ready(server.name, server.port, "/ready").await?;
+    }
+    match control {
+        Control::Plain => done("registry and controller", began),
+        Control::Doubled => done("three etcd, two registries, two controllers", began),
+    }
     for (instance, place) in instances.iter().zip(&places) {
         start.ready(instance.name, place.service, "/health").await?;
     }
@@ -143,9 +185,13 @@ pub(super) async fn start(
     start.ready("gateway", gateway_admin, "/ready").await?;
 
     let admin = |port| Admin::new(http.clone(), port);
+    let controller_at = |port| Controller::new(http.clone(), &url(port));
+    let other = servers.iter().find(|server| server.name == "controller-2");
     let fabric = Fabric {
         gateway_url: format!("http://localhost:{gateway}"),
-        controller: Controller::new(http.clone(), &controller_url),
+        controller: controller_at(controller),
+        other_controller: other.map(|server| controller_at(server.port)),
+        etcd,
         gateway: admin(gateway_admin),
         services: places.iter().map(|place| admin(place.admin)).collect(),
         http: http.clone(),
@@ -155,7 +201,7 @@ pub(super) async fn start(
             start.processes.path_of("a8ctl")
         ),
     };
-    everybody_known(&fabric, &registry_url, instances.len()).await?;
+    everybody_known(&fabric, &url(registry), instances.len()).await?;
     done("a sidecar beside each, and the gateway", began);
     Ok(fabric)
 }
@@ -209,6 +255,46 @@ struct Place {
     admin: u16,
 }
 
+/// A server of the control plane.
+struct Served {
+    name: &'static str,
+    program: &'static str,
+    port: u16,
+    flags: Vec<String>,
+}
+
+impl Served {
+    /// One with its data in memory.
+    fn new(name: &'static str, program: &'static str, port: u16) -> Self {
+        Self {
+            name,
+            program,
+            port,
+            flags: Vec::new(),
+        }
+    }
+
+    /// Has its data in `etcd`.
+    fn share(&mut self, etcd: &Etcd) {
+        let (pick, address) = match self.program {
+            "a8registry" => ("--store", "--store_address"),
+            _ => ("--database_type", "--database_host"),
+        };
+        self.flags = vec![
+            format!("{pick}=etcd"),
+            format!("{address}={}", etcd.addresses()),
+        ];
+    }
+
+    /// Another one over the same data.
+    fn beside(&self, name: &'static str, port: u16) -> Self {
+        Self {
+            flags: self.flags.clone(),
+            ..Self::new(name, self.program, port)
+        }
+    }
+}
+
 /// The start, under way.
 struct Start<'a> {
     processes: &'a mut Processes,
@@ -218,15 +304,16 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
-    fn server(&mut self, name: &str, program: &str, port: u16) -> Result<(), Error> {
-        let port = port.to_string();
-        let words = [
+    fn server(&mut self, server: &Served) -> Result<(), Error> {
+        let port = server.port.to_string();
+        let mut words = vec![
             "--api_host=127.0.0.1",
             "--drain_timeout=1s",
             "--api_port",
             &port,
         ];
-        self.processes.start(name, program, &words)
+        words.extend(server.flags.iter().map(String::as_str));
+        self.processes.start(server.name, server.program, &words)
     }
 
     fn service(&mut self, instance: &Instance, place: &Place) -> Result<(), Error> {

@@ -13,7 +13,8 @@ use super::{Error, Options};
 use crate::rules;
 
 const FLAGS: &[&str] = &["--service-version", "{version}", "--instance", "{name}"];
-const INSTANCES: [Instance; 4] = [
+/// Two instances of each of two versions.
+pub(super) const INSTANCES: [Instance; 4] = [
     instance("helloworld-v1-1", "v1"),
     instance("helloworld-v1-2", "v1"),
     instance("helloworld-v2-1", "v2"),

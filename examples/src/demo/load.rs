@@ -7,7 +7,7 @@ use a8_common::task::{Stop, Tasks};
 use http::StatusCode;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::tally::{Figures, Outcome, Tally};
+use super::tally::{Figures, Outcome, Tally, Totals};
 use crate::helloworld;
 
 /// Requests a second, and by how many connections.
@@ -45,6 +45,11 @@ impl Load {
     /// Where requests went lately.
     pub(super) fn figures(&self) -> Figures {
         lock(&self.tally).figures(Instant::now())
+    }
+
+    /// All requests since the beginning.
+    pub(super) fn totals(&self) -> Totals {
+        lock(&self.tally).totals()
     }
 
     /// Counts anew from here.

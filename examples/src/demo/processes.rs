@@ -30,8 +30,13 @@ pub(super) struct Processes {
 
 struct Running {
     name: String,
+    program: PathBuf,
+    args: Vec<String>,
     child: Child,
 }
+
+/// A process that was killed.
+pub(super) struct Dead(Running);
 
 impl Processes {
     /// None yet. Their programs are those beside this one.
@@ -71,6 +76,11 @@ impl Processes {
         Ok(path)
     }
 
+    /// A folder for the data of a process, which goes with this run.
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.data"))
+    }
+
     /// Starts `program` under `name`. Must be called on the main thread: the kernel ends the
     /// process when the *thread* that started it is gone.
     pub(super) fn start(&mut self, name: &str, program: &str, args: &[&str]) -> Result<(), Error> {
@@ -78,21 +88,52 @@ impl Processes {
         if !path.is_file() {
             return Err(Error::NotBuilt(path));
         }
-        let child = self
-            .spawn(name, &path, args)
-            .map_err(|source| Error::Start {
-                name: name.to_owned(),
-                source,
-            })?;
-        self.running.push(Running {
-            name: name.to_owned(),
-            child,
-        });
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        self.launch(name.to_owned(), path, args)
+    }
+
+    /// Starts a program of the system, which `path` names, as [`start`](Self::start) does.
+    pub(super) fn start_at(&mut self, name: &str, path: &str, args: &[&str]) -> Result<(), Error> {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        self.launch(name.to_owned(), path.into(), args)
+    }
+
+    fn launch(&mut self, name: String, program: PathBuf, args: Vec<String>) -> Result<(), Error> {
+        match self.spawn(&name, &program, &args) {
+            Ok(child) => self.running.push(Running {
+                name,
+                program,
+                args,
+                child,
+            }),
+            Err(source) => return Err(Error::Start { name, source }),
+        }
         Ok(())
     }
 
-    fn spawn(&self, name: &str, program: &Path, args: &[&str]) -> io::Result<Child> {
-        let log = File::create(self.log_of(name))?;
+    /// Ends one of them at once, as a power cut would. What it takes to
+    /// [start it again](Self::revive) is returned.
+    pub(super) async fn kill(&mut self, name: &str) -> Option<Dead> {
+        let at = self
+            .running
+            .iter()
+            .position(|running| running.name == name)?;
+        let mut running = self.running.swap_remove(at);
+        // Fails only when it has ended already.
+        let _ = running.child.kill().await;
+        Some(Dead(running))
+    }
+
+    /// Starts one again that was killed.
+    pub(super) fn revive(&mut self, Dead(dead): Dead) -> Result<(), Error> {
+        self.launch(dead.name, dead.program, dead.args)
+    }
+
+    fn spawn(&self, name: &str, program: &Path, args: &[String]) -> io::Result<Child> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_of(name))?;
         Command::new(&self.demo)
             .args(["child", "--parent", &std::process::id().to_string(), "--"])
             .arg(program)

@@ -35,11 +35,24 @@ struct Sample {
 pub(super) struct Tally {
     samples: VecDeque<Sample>,
     since: Option<Instant>,
+    totals: Totals,
+}
+
+/// All requests since the beginning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    /// How many.
+    pub(super) all: usize,
+    /// How many were not answered by an instance, though no rule asks for that.
+    pub(super) failed: usize,
 }
 
 impl Tally {
     /// Counts a request.
     pub(super) fn add(&mut self, began: Instant, ended: Instant, outcome: Outcome) {
+        self.totals.all += 1;
+        let failed = matches!(outcome, Outcome::Other(_) | Outcome::Broken);
+        self.totals.failed += usize::from(failed);
         if self.since.is_some_and(|since| began < since) {
             return;
         }
@@ -49,6 +62,11 @@ impl Tally {
             took: ended.saturating_duration_since(began),
             outcome,
         });
+    }
+
+    /// All requests since the beginning.
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// Forgets all requests that began before `now`, those under way too, so that figures from
