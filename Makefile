@@ -106,6 +106,15 @@ bench: ## What a request costs beside other proxies, and how soon a change bites
 	@bench/run $(ARGS)
 	@$(CARGO) bench --package a8-tests --bench changes
 
+.PHONY: bench.control bench.ha
+bench.control: build ## Registrations, heartbeats, lists and watches: how many, at what cost
+	@scripts/setup wrk peers etcd
+	@$(CARGO) bench --package a8-tests --bench control
+
+bench.ha: build.registry build.controller ## etcd, registries and controllers die under 5,000 heartbeating instances
+	@scripts/setup peers etcd
+	@$(CARGO) bench --package a8-tests --bench ha
+
 .PHONY: soak
 soak: build.registry build.controller build.sidecar ## 30 minutes under load and churn: errors, memory, open files (ARGS="--minutes 2")
 	@$(CARGO) bench --package a8-tests --bench soak -- $(ARGS)

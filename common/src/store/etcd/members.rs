@@ -21,6 +21,9 @@ use crate::store::open::etcd::Config;
 
 /// How long a caller waits at most, over all members.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long what must not be done twice may take. What was under way when a leader died is
+/// lost, and etcd says so only after seven seconds; whoever asked can ask again sooner.
+const ONCE: Duration = Duration::from_secs(3);
 /// How long one member may take for what another may be asked again.
 pub(super) const ATTEMPT: Duration = Duration::from_millis(1500);
 /// How long a connection may take to be made.
@@ -162,7 +165,7 @@ impl Members {
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + ONCE;
         let mut failed = Trouble::Other("there is no member to ask".to_owned());
         for _ in &self.members {
             let at = self.current();
