@@ -13,14 +13,27 @@ use super::upstream::Traffic;
 pub(super) fn traffic(head: &Parts) -> Traffic {
     if head.version == Version::HTTP_2 {
         let kind = head.headers.get(http::header::CONTENT_TYPE);
-        let grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        return if grpc { Traffic::Grpc } else { Traffic::Http };
+        return match kind.is_some_and(is_grpc) {
+            true => Traffic::Grpc,
+            false => Traffic::Http,
+        };
     }
     match upgrade(&head.headers) {
         // HTTP/2 is no longer begun this way (RFC 9113, 3.1).
         Some(to) if head.version == Version::HTTP_11 && to != "h2c" => Traffic::Upgrade,
         _ => Traffic::Http,
     }
+}
+
+/// Whether it is gRPC itself, whatever it encodes its messages in. `application/grpc-web` is
+/// another protocol, which begins with the same letters and can be carried by HTTP/1.
+fn is_grpc(kind: &HeaderValue) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    let Some((name, rest)) = kind.as_bytes().split_at_checked(GRPC.len()) else {
+        return false;
+    };
+    name.eq_ignore_ascii_case(GRPC)
+        && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
 }
 
 /// The protocol that the sender asks to change to, or agrees to.
@@ -179,8 +192,21 @@ mod tests {
         assert_eq!(of(Version::HTTP_11, &websocket[1..]), Traffic::Http);
         let h2c = [("connection", "upgrade"), ("upgrade", "h2c")];
         assert_eq!(of(Version::HTTP_11, &h2c), Traffic::Http);
-        let grpc = [("content-type", "application/grpc+proto")];
-        assert_eq!(of(Version::HTTP_2, &grpc), Traffic::Grpc);
         assert_eq!(of(Version::HTTP_2, &[]), Traffic::Http);
+        for (kind, want) in [
+            ("application/grpc", Traffic::Grpc),
+            ("application/grpc+proto", Traffic::Grpc),
+            ("Application/gRPC; charset=utf-8", Traffic::Grpc),
+            ("application/grpc ;a=b", Traffic::Grpc),
+            ("application/grpc-web", Traffic::Http),
+            ("application/grpc-web+proto", Traffic::Http),
+            ("application/grpcish", Traffic::Http),
+        ] {
+            assert_eq!(
+                of(Version::HTTP_2, &[("content-type", kind)]),
+                want,
+                "{kind}"
+            );
+        }
     }
 }
