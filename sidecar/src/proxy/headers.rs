@@ -13,6 +13,7 @@ use http::header::{
 const MAX_REQUEST_ID: usize = 128;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// The way of a request through proxies.
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -53,6 +54,7 @@ pub(super) fn drop_hop_by_hop(headers: &mut HeaderMap) -> Option<Duration> {
         CONNECTION,
         TRANSFER_ENCODING,
         PROXY_CONNECTION,
+        HTTP2_SETTINGS,
         TE,
         UPGRADE,
         PROXY_AUTHENTICATE,
@@ -73,6 +75,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         2 => text == "te",
         7 => text == "upgrade",
         10 => text == "connection" || text == "keep-alive",
+        14 => text == "http2-settings",
         16 => text == "proxy-connection",
         17 => text == "transfer-encoding",
         18 => text == "proxy-authenticate",

@@ -4,7 +4,7 @@
 use http::header::{CONNECTION, COOKIE, HOST, TE, UPGRADE};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderValue, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 
 use super::body::Outbound;
 use super::upstream::Traffic;
@@ -19,8 +19,11 @@ pub(super) fn traffic(head: &Parts) -> Traffic {
         };
     }
     match upgrade(&head.headers) {
-        // HTTP/2 is no longer begun this way (RFC 9113, 3.1).
-        Some(to) if head.version == Version::HTTP_11 && to != "h2c" => Traffic::Upgrade,
+        // HTTP/2 is no longer begun this way (RFC 9113, 3.1): who asks for it among others is
+        // answered as if it had asked for nothing, as it could not be told which it got.
+        Some(_) if head.version == Version::HTTP_11 && !offers_http2(&head.headers) => {
+            Traffic::Upgrade
+        }
         _ => Traffic::Http,
     }
 }
@@ -39,11 +42,25 @@ fn is_grpc(kind: &HeaderValue) -> bool {
 /// The protocol that the sender asks to change to, or agrees to.
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
     let to = headers.get(UPGRADE)?;
-    let tokens = headers.get_all(CONNECTION).iter();
-    let named = tokens
-        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
-    named.then_some(to)
+    let mut named = tokens(headers, CONNECTION);
+    named
+        .any(|token| token.eq_ignore_ascii_case(b"upgrade"))
+        .then_some(to)
+}
+
+/// Whether HTTP/2 is among the protocols that `Upgrade` names, with a version or without.
+fn offers_http2(headers: &HeaderMap) -> bool {
+    tokens(headers, UPGRADE).any(|token| {
+        let name = token.split(|b| *b == b'/').next();
+        name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"h2c"))
+    })
+}
+
+/// The members of a list, in however many fields it stands.
+fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    let values = headers.get_all(name).iter();
+    let tokens = values.flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    tokens.map(<[u8]>::trim_ascii)
 }
 
 /// Says again that the protocol is to be changed, for the next hop.
@@ -190,8 +207,18 @@ mod tests {
         assert_eq!(of(Version::HTTP_11, &websocket), Traffic::Upgrade);
         assert_eq!(of(Version::HTTP_10, &websocket), Traffic::Http);
         assert_eq!(of(Version::HTTP_11, &websocket[1..]), Traffic::Http);
-        let h2c = [("connection", "upgrade"), ("upgrade", "h2c")];
-        assert_eq!(of(Version::HTTP_11, &h2c), Traffic::Http);
+        for (to, want) in [
+            ("h2c", Traffic::Http),
+            ("H2C", Traffic::Http),
+            ("websocket, h2c", Traffic::Http),
+            ("h2c/1 ,websocket", Traffic::Http),
+            ("h2c2", Traffic::Upgrade),
+        ] {
+            let fields = [("connection", "upgrade"), ("upgrade", to)];
+            assert_eq!(of(Version::HTTP_11, &fields), want, "{to}");
+        }
+        let twice = [&websocket[..], &[("upgrade", "h2c")]].concat();
+        assert_eq!(of(Version::HTTP_11, &twice), Traffic::Http);
         assert_eq!(of(Version::HTTP_2, &[]), Traffic::Http);
         for (kind, want) in [
             ("application/grpc", Traffic::Grpc),

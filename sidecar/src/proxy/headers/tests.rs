@@ -49,6 +49,7 @@ fn fields_of_one_hop_go_and_the_rest_stays() {
                 ("proxy-authenticate", "Basic"),
                 ("transfer-encoding", "chunked"),
                 ("upgrade", "websocket"),
+                ("http2-settings", "AAMAAABk"),
                 ("te", "gzip"),
                 ("trailer", "x-sum"),
             ],

@@ -79,6 +79,25 @@ async fn a_refusal_is_an_answer_like_another() {
 }
 
 #[tokio::test]
+async fn http2_is_not_begun_this_way_however_it_is_spelt() {
+    let origin = Origin::echo("s").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    for to in ["h2c", "H2C", "websocket, h2c", "websocket\r\nUpgrade: h2C"] {
+        let text = ASK.replace("keep-alive", "close").replace(
+            "Upgrade: websocket",
+            &format!("Upgrade: {to}\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"),
+        );
+        let reply = raw(proxy.address(), &text).await.unwrap();
+        assert_eq!(reply.status, 200, "{to}");
+        for gone in ["\nupgrade:", "\nconnection:", "\nhttp2-settings:"] {
+            assert!(!reply.body.contains(gone), "{to}: {}", reply.body);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_switch_that_nobody_asked_for_is_a_502() {
     let origin = Scripted::new(|mut stream, _| async move {
         head(&mut stream).await;
