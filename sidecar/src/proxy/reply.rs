@@ -3,7 +3,9 @@
 //! `a8-error`, which holds the flag of the access log.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SERVER};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SERVER,
+};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
@@ -168,6 +170,17 @@ fn no_instance(backend: &Backend) -> String {
             backend.label
         ),
     }
+}
+
+/// A reply to somebody who asks for its head alone, which tells how long the body would be.
+/// HTTP/1 leaves out a body that must not be there by itself, HTTP/2 does not.
+pub(super) fn head_of(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+    let body = std::mem::replace(response.body_mut(), ReplyBody::Local(None));
+    if let ReplyBody::Local(Some(text)) = body {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    }
+    response
 }
 
 fn reply(status: StatusCode, body: Body<'_>, flag: Option<Flag>) -> Reply {

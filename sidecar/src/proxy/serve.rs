@@ -41,18 +41,19 @@ impl Serve {
         let (mut head, body) = request.into_parts();
         let mut record = Record::begin(&self.worker, &self.connection, &head, Instant::now());
         let traffic = translate::traffic(&head);
+        let form = Form::of(&head, traffic);
         if let Some(why) = framing::ambiguous(&head, &self.connection) {
-            return Ok(local(record, traffic, reply::ambiguous(why)));
+            return Ok(local(record, form, reply::ambiguous(why)));
         }
         if head
             .uri
             .path_and_query()
             .is_some_and(|p| p.as_str().len() > MAX_LINE)
         {
-            return Ok(local(record, traffic, reply::uri_too_long()));
+            return Ok(local(record, form, reply::uri_too_long()));
         }
         if head.method == Method::CONNECT {
-            return Ok(local(record, traffic, reply::connect_refused()));
+            return Ok(local(record, form, reply::connect_refused()));
         }
         let switching = match traffic {
             Traffic::Upgrade => switching(&mut head),
@@ -62,7 +63,7 @@ impl Serve {
             Ok(plan) => plan,
             Err(why) => {
                 record.headers(&head.headers);
-                return Ok(local(record, traffic, reply::unroutable(&why)));
+                return Ok(local(record, form, reply::unroutable(&why)));
             }
         };
         self.rewrite(&plan, &mut head);
@@ -74,7 +75,7 @@ impl Serve {
         let most = self.worker.shared.max_request_body;
         if body.size_hint().lower() > most {
             let reply = reply::too_large(most, &plan.backend);
-            return Ok(local(record, traffic, reply));
+            return Ok(local(record, form, reply));
         }
         self.note_faults(&plan, &mut record);
         let outcome = attempt::run(&self.worker, &plan, traffic, head, body, &mut record).await;
@@ -89,12 +90,12 @@ impl Serve {
             Ok(answer) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 match caller {
                     Some(caller) => Ok(upgrade::switch(&self.worker, caller, answer, record)),
-                    None => Ok(local(record, traffic, reply::unasked_switch(&plan.backend))),
+                    None => Ok(local(record, form, reply::unasked_switch(&plan.backend))),
                 }
             }
             Ok(answer) => Ok(upstream(record, answer)),
             Err(why) => match reply::failed(&why, &plan.backend) {
-                Ok(reply) => Ok(local(record, traffic, reply)),
+                Ok(reply) => Ok(local(record, form, reply)),
                 Err(flag) => {
                     record.flag(flag);
                     record.finish(Instant::now());
@@ -158,7 +159,26 @@ fn switching(head: &mut Parts) -> Option<(HeaderValue, OnUpgrade)> {
     Some((protocol, head.extensions.remove::<OnUpgrade>()?))
 }
 
-fn local(mut record: Record, traffic: Traffic, reply: Reply) -> Response<ReplyBody> {
+/// In which form a reply of our own is given.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Whole,
+    /// Without its body.
+    Head,
+    Grpc,
+}
+
+impl Form {
+    fn of(head: &Parts, traffic: Traffic) -> Self {
+        match traffic {
+            Traffic::Grpc => Self::Grpc,
+            _ if head.method == Method::HEAD => Self::Head,
+            Traffic::Http | Traffic::Upgrade => Self::Whole,
+        }
+    }
+}
+
+fn local(mut record: Record, form: Form, reply: Reply) -> Response<ReplyBody> {
     if let Some(flag) = reply.flag {
         record.flag(flag);
     }
@@ -166,9 +186,10 @@ fn local(mut record: Record, traffic: Traffic, reply: Reply) -> Response<ReplyBo
     // in another way.
     record.status = reply.response.status().as_u16();
     record.finish(Instant::now());
-    match traffic {
-        Traffic::Grpc => grpc::reply(&reply.response, &reply.why),
-        Traffic::Http | Traffic::Upgrade => reply.response,
+    match form {
+        Form::Whole => reply.response,
+        Form::Head => reply::head_of(reply.response),
+        Form::Grpc => grpc::reply(&reply.response, &reply.why),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Version};
+use http::{HeaderMap, Method, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -174,6 +174,40 @@ async fn our_own_replies_to_grpc_are_in_its_own_terms() {
         assert_eq!(fields["content-type"], "application/grpc");
         assert!(!fields["grpc-message"].is_empty());
     }
+}
+
+#[tokio::test]
+async fn our_own_replies_to_a_head_are_heads_alone() {
+    let origin = Origin::echo("s").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let (mut caller, _task) = caller(proxy.address()).await;
+    let mut ask = async |method: Method, kind: &str| {
+        let asked = Request::builder()
+            .method(method)
+            .uri("http://localhost:6379/none/")
+            .header("content-type", kind);
+        let asked = asked.body(Full::default()).unwrap();
+        text(caller.send_request(asked).await.unwrap()).await
+    };
+    let (status, whole, body) = ask(Method::GET, "text/plain").await;
+    assert_eq!((status, whole["a8-error"].as_bytes()), (404, &b"NR"[..]));
+    let (status, head, nothing) = ask(Method::HEAD, "text/plain").await;
+    assert_eq!((status, nothing.as_str()), (404, ""));
+    assert_eq!(head["content-length"], body.len().to_string());
+    assert_eq!(head["content-length"], whole["content-length"]);
+    assert_eq!(head["content-type"], whole["content-type"]);
+    // Without a body anyway.
+    let (status, head, _) = ask(Method::HEAD, "application/grpc").await;
+    assert_eq!((status, head.get("content-length")), (200, None));
+    // And as ever in HTTP/1.
+    let reply = request(proxy.address(), "HEAD /none/", &[]).await;
+    let length = body.len().to_string();
+    assert_eq!(
+        (reply.field("content-length"), reply.body.as_str()),
+        (Some(length.as_str()), "")
+    );
 }
 
 #[tokio::test]
