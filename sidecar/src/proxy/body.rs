@@ -76,7 +76,13 @@ impl Sent {
     }
 
     /// Passes a piece on if it may be.
-    fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, SendError> {
+    fn pass(
+        &mut self,
+        frame: Result<Frame<Bytes>, hyper::Error>,
+    ) -> Result<Frame<Bytes>, SendError> {
+        // An instance in HTTP/2 is told by a reset of its stream, and what comes of that looks
+        // as if the instance had failed.
+        let frame = frame.inspect_err(|_| self.progress.break_off())?;
         self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
         match self.progress.allows(self.bytes) {
             true => Ok(frame),
@@ -99,7 +105,7 @@ impl Body for Outbound {
             Self::Replay(body, sent) => (ready!(body.poll_frame(cx)), sent),
         };
         sent.progress.set(Instant::now());
-        Poll::Ready(frame.map(|frame| sent.pass(frame?)))
+        Poll::Ready(frame.map(|frame| sent.pass(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -213,7 +219,7 @@ impl Body for ReplyBody {
             Poll::Ready(Some(Err(failed))) => {
                 // The server drops what it has not written yet when it hears of a failure,
                 // the head included. Its turn to write comes first.
-                let flag = match streamed.idle.oversized() {
+                let flag = match streamed.idle.cut_off() {
                     // What ended the instance's connection may have been a request without end.
                     true => Flag::CallerGone,
                     false => Flag::Broken,

@@ -43,8 +43,11 @@ pub(super) async fn exchange(
             Err(lost) => {
                 let mut failed = lost.failed();
                 // The connection has ended because we have ended the request.
-                if let Some(most) = aim.send.progress.oversized() {
+                let progress = aim.send.progress;
+                if let Some(most) = progress.oversized() {
                     failed.why = Failure::TooLarge(most);
+                } else if progress.broken_off() {
+                    failed.why = Failure::CallerGone;
                 }
                 return Err(failed);
             }

@@ -96,6 +96,8 @@ impl Serve {
             Ok(answer) => Ok(upstream(record, answer)),
             Err(why) => match reply::failed(&why, &plan.backend) {
                 Ok(reply) => Ok(local(record, form, reply)),
+                // What the record says by itself when it is dropped.
+                Err(Flag::CallerGone) => Err(Closed),
                 Err(flag) => {
                     record.flag(flag);
                     record.finish(Instant::now());

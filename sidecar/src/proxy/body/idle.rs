@@ -26,9 +26,10 @@ impl Idle {
         }
     }
 
-    /// Whether the request was longer than it may be.
-    pub(super) fn oversized(&self) -> bool {
-        self.progress.oversized().is_some()
+    /// Whether the request came to no end by its caller's doing: it was longer than it may be,
+    /// or was broken off.
+    pub(super) fn cut_off(&self) -> bool {
+        self.progress.oversized().is_some() || self.progress.broken_off()
     }
 
     /// A piece has moved.

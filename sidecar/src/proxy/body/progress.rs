@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
-/// When a body of an exchange last moved, in either direction, and how much of the request's
-/// there may be. Clones share it.
+/// When a body of an exchange last moved, in either direction, how much of the request's there
+/// may be, and whether its caller broke it off. Clones share it.
 #[derive(Debug, Clone)]
 pub(in crate::proxy) struct Progress(Rc<State>);
 
@@ -14,6 +14,7 @@ struct State {
     moved: Cell<Instant>,
     most: u64,
     oversized: Cell<bool>,
+    broken_off: Cell<bool>,
 }
 
 impl Progress {
@@ -23,6 +24,7 @@ impl Progress {
             moved: Cell::new(now),
             most,
             oversized: Cell::new(false),
+            broken_off: Cell::new(false),
         }))
     }
 
@@ -48,5 +50,14 @@ impl Progress {
     /// The bound, if there was more than it allows.
     pub(in crate::proxy) fn oversized(&self) -> Option<u64> {
         self.0.oversized.get().then_some(self.0.most)
+    }
+    /// The caller has broken off the request's body.
+    pub(super) fn break_off(&self) {
+        self.0.broken_off.set(true);
+    }
+
+    /// Whether the caller has broken off the request's body.
+    pub(in crate::proxy) fn broken_off(&self) -> bool {
+        self.0.broken_off.get()
     }
 }

@@ -7,11 +7,13 @@ use http::{HeaderMap, Method, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::proxy::AccessLog;
-use crate::testkit::{Fabric, Origin, Scripted, instance, request};
+use crate::testkit::{DEADLINE, Fabric, Origin, Scripted, eventually, instance, request};
 
 /// A caller in HTTP/2 with prior knowledge.
 pub(super) async fn caller(to: SocketAddr) -> (SendRequest<Full<Bytes>>, JoinSet<()>) {
@@ -173,6 +175,77 @@ async fn our_own_replies_to_grpc_are_in_its_own_terms() {
         assert_eq!(fields["a8-error"], flag);
         assert_eq!(fields["content-type"], "application/grpc");
         assert!(!fields["grpc-message"].is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_the_caller_breaks_off_is_not_the_instances_fault() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let handler = move |request: Request<hyper::body::Incoming>| {
+        let tell = tell.clone();
+        async move {
+            let whole = request.into_body().collect().await.is_ok();
+            tell.send(whole).unwrap();
+            Response::new(Full::<Bytes>::default())
+        }
+    };
+    // Of two instances one may be left alone.
+    let origins = [
+        Origin::http2(handler.clone()).await,
+        Origin::http2(handler).await,
+    ];
+    let mut fabric = Fabric::new().await;
+    for origin in &origins {
+        let made = serde_json::json!({
+            "id": origin.value(), "service_name": "s", "status": "UP", "tags": ["v1"],
+            "metadata": {"protocol": "h2"}, "endpoint": {"type": "http", "value": origin.value()},
+        });
+        fabric.put(serde_json::from_value(made).unwrap()).await;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let strict = "[{id: r, destination: s, route: {http_req_retries: RETRIES, backends: \
+                   [{tags: [v1], resilience: {consecutive_errors: 1, sleep_window: 600}}]}}]";
+    let proxy = fabric.proxy(AccessLog::File(log.clone()));
+    let chunked =
+        "POST /s/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    let sized = "POST /s/ HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhello";
+    for (retries, text, rest) in [
+        ("0", sized, ""),
+        ("0", chunked, ""),
+        ("0", chunked, "no length\r\n"),
+        ("2", chunked, ""),
+    ] {
+        fabric.rules(&strict.replace("RETRIES", retries)).await;
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream.write_all(rest.as_bytes()).await.unwrap();
+        if rest.is_empty() {
+            drop(stream);
+            assert_eq!(told.recv().await, Some(false), "{text}");
+        } else {
+            assert_eq!(told.recv().await, Some(false), "{text}{rest}");
+            let mut heard = String::new();
+            let _ = stream.read_to_string(&mut heard).await;
+            assert_eq!(heard, "", "{text}{rest}");
+        }
+        let routes = fabric.routes.load();
+        for (_, _, backend) in routes.table.backends() {
+            let backend = backend.clone();
+            eventually(async || backend.in_flight() == 0).await;
+            assert!(backend.ejected(std::time::Instant::now()).is_empty());
+        }
+    }
+    proxy.drain(DEADLINE).await;
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 4);
+    for line in lines {
+        let told = (line["status"].as_u64(), line["response_flags"].as_str());
+        assert_eq!(told, (Some(499), Some("DC")), "{line}");
     }
 }
 
