@@ -117,9 +117,17 @@ impl Roster {
             .collect();
         out.retain(|o| all.iter().any(|m| Arc::ptr_eq(m, &o.member)));
         out.sort_by_key(|o| o.until);
-        let too_many = out.len().saturating_sub(most(all.len()));
-        for back in out.drain(..too_many) {
-            returned(&back.member, label);
+        for counts in COUNTED {
+            let gone = out.iter().filter(|o| counts(&o.member)).count();
+            let mut too_many = gone.saturating_sub(most(&all, counts));
+            out.retain(|o| {
+                let back = too_many > 0 && counts(&o.member);
+                if back {
+                    too_many -= 1;
+                    returned(&o.member, label);
+                }
+                !back
+            });
         }
         self.publish(members, all, &out);
     }
@@ -167,8 +175,12 @@ impl Roster {
         let mut out = self.lock();
         let current = self.now.load();
         let is = |other: &Arc<Member>| Arc::ptr_eq(other, member);
+        let enough = |counts: &fn(&Member) -> bool| {
+            let gone = out.iter().filter(|o| counts(&o.member)).count();
+            counts(member) && gone >= most(current.all(), *counts)
+        };
         if out.iter().any(|o| is(&o.member))
-            || out.len() >= most(current.all().len())
+            || COUNTED.iter().any(enough)
             || !current.all().iter().any(is)
         {
             return;
@@ -236,9 +248,13 @@ impl Roster {
     }
 }
 
-/// How many of `all` may be left alone at a time.
-const fn most(all: usize) -> usize {
-    all / 2
+/// Of whom at least half is left: of those that take requests, which others cannot stand in
+/// for, and of all.
+const COUNTED: [fn(&Member) -> bool; 2] = [|member| member.upstream.speaks_http(), |_| true];
+
+/// How many may be left alone at a time of those of `all` that count.
+fn most(all: &[Arc<Member>], counts: fn(&Member) -> bool) -> usize {
+    all.iter().filter(|member| counts(member)).count() / 2
 }
 
 /// Whoever comes back begins anew.

@@ -4,14 +4,20 @@ use super::super::balance::Balancer;
 use super::*;
 
 fn upstreams(n: usize) -> Vec<Arc<Upstream>> {
+    mixed(n, 0)
+}
+
+/// So many that take requests, then so many that take byte streams only.
+fn mixed(http: usize, tcp: usize) -> Vec<Arc<Upstream>> {
     let one = |i| {
+        let kind = if i > http { "tcp" } else { "http" };
         let text = format!(
-            r#"{{"id":"i{i}","service_name":"s","endpoint":{{"type":"http","value":"10.0.0.1:{i}"}}}}"#
+            r#"{{"id":"i{i}","service_name":"s","endpoint":{{"type":"{kind}","value":"10.0.0.1:{i}"}}}}"#
         );
         let instance = serde_json::from_str(&text).unwrap();
         Arc::new(Upstream::new(&instance, Arc::default()).unwrap())
     };
-    (1..=n).map(one).collect()
+    (1..=http + tcp).map(one).collect()
 }
 
 /// A roster whose time is told to it.
@@ -151,6 +157,27 @@ fn instances_that_stay_keep_their_records_and_the_bound_holds_when_others_go() {
         rig.roster.failed(&gone, rig.at(13.0), &rig.by, "s");
     }
     assert_eq!(rig.taking(13.0), "2");
+}
+
+#[test]
+fn nor_more_than_half_of_those_that_take_requests() {
+    for (http, tcp, left) in [(1, 1, "1"), (1, 3, "14"), (2, 2, "24"), (3, 3, "236")] {
+        let all = mixed(http, tcp);
+        let rig = Rig::new(&all);
+        for upstream in &all {
+            rig.eject(upstream, 0.0);
+        }
+        assert_eq!(rig.taking(1.0), left, "of {http} and {tcp}");
+    }
+    // When instances go it holds as well: of those that take requests the one with longer to
+    // go stays out.
+    let all = mixed(4, 2);
+    let rig = Rig::new(&all);
+    rig.eject(&all[0], 0.0);
+    rig.eject(&all[1], 11.0);
+    assert_eq!(rig.taking(12.0), "3456");
+    rig.set(&[&all[..2], &all[4..]].concat());
+    assert_eq!(rig.taking(13.0), "156");
 }
 
 #[test]
