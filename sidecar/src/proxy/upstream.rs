@@ -44,8 +44,9 @@ pub(super) enum Want {
     Either,
 }
 
-/// One instance that can be connected to. It lives as long as its endpoint does: a change of
-/// rules, or of its tags, leaves it and its connections alone.
+/// One instance that can be connected to. It lives as long as its endpoint and the version of
+/// HTTP that it declares do: a change of rules, or of its tags, leaves it and its connections
+/// alone.
 #[derive(Debug)]
 pub struct Upstream {
     /// Tells it from every other one of this process; pools are kept by it.

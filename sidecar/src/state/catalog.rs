@@ -192,7 +192,10 @@ impl Catalog {
                 touched.insert(old.service_name.clone());
                 self.drop_if_empty(&old.service_name.clone());
                 retire(&before);
-            } else if old.endpoint != instance.endpoint {
+            } else if old.endpoint != instance.endpoint
+                || old.http_version() != instance.http_version()
+            {
+                // Connections in the version that it spoke before are of no use any more.
                 retire(&before);
             } else {
                 kept = Some(before.upstream);

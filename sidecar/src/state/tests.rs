@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use a8_common::model::ServiceName;
+use serde_json::json;
 
 use super::*;
 use crate::proxy::Upstream;
@@ -100,6 +101,28 @@ async fn a_change_leaves_alone_what_it_does_not_name() {
     fabric.put(moved).await;
     assert!(first.is_gone());
     assert_eq!(members(&fabric, "s"), ["h:9", "h:2", "h:3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_protocol_is_another_peer_and_other_metadata_is_not() {
+    let described = |metadata: serde_json::Value| Instance {
+        metadata: serde_json::from_value(metadata).unwrap(),
+        ..instance("s", "v1", "h:1")
+    };
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", "h:1")).await;
+    let one = service(&fabric, "s").unwrap().members().usable[0].clone();
+    fabric.put(described(json!({"zone": "a"}))).await;
+    assert!(!one.is_gone());
+    fabric
+        .put(described(json!({"zone": "a", "protocol": "h2"})))
+        .await;
+    assert!(one.is_gone());
+    let two = service(&fabric, "s").unwrap().members().usable[0].clone();
+    fabric.put(described(json!({"protocol": "h2"}))).await;
+    assert!(!two.is_gone());
+    fabric.put(instance("s", "v1", "h:1")).await;
+    assert!(two.is_gone());
 }
 
 #[tokio::test(start_paused = true)]

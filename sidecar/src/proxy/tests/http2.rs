@@ -115,6 +115,17 @@ async fn a_caller_in_http1_reaches_an_instance_in_http2() {
 }
 
 #[tokio::test]
+async fn what_an_instance_says_of_its_protocol_counts_from_then_on() {
+    let origin = Origin::http2(|_| async { Response::new(Full::from("two")) }).await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    assert_eq!(request(proxy.address(), "GET /s/", &[]).await.status, 502);
+    fabric.put(speaking_http2(&origin.value())).await;
+    assert_eq!(request(proxy.address(), "GET /s/", &[]).await.status, 200);
+}
+
+#[tokio::test]
 async fn one_connection_serves_callers_that_come_at_once() {
     let origin = Origin::http2(|_| async { Response::new(Full::from("ok")) }).await;
     let mut fabric = Fabric::new().await;
