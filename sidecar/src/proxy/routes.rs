@@ -161,9 +161,11 @@ impl Routes {
         shared: &Shared,
         head: &'a Parts,
     ) -> Result<Option<Cow<'a, str>>, Unroutable> {
+        // Checked beside an absolute URL, too: it has no say there, but others may think it has.
+        let field = host_field(head)?;
         let authority = match head.uri.authority() {
-            Some(authority) => authority.as_str(),
-            None => match host_field(head)? {
+            Some(authority) => named(authority)?,
+            None => match field {
                 Some(host) => host,
                 None => return Ok(None),
             },
@@ -230,13 +232,19 @@ fn host_field(head: &Parts) -> Result<Option<&str>, Unroutable> {
     }
 }
 
+/// The authority of an absolute URL, which names no user: an instance would be told, and the
+/// name may make somebody take it for the host (RFC 9110, 4.2.4).
+fn named(authority: &Authority) -> Result<&str, Unroutable> {
+    match authority.as_str() {
+        text if text.contains('@') => Err(Unroutable::Malformed("the address names a user")),
+        text => Ok(text),
+    }
+}
+
 fn without_port(authority: &str) -> &str {
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    match host.strip_prefix('[') {
+    match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
-        None => host.split(':').next().unwrap_or(host),
+        None => authority.split(':').next().unwrap_or(authority),
     }
 }
 

@@ -39,12 +39,30 @@ async fn ambiguous_heads_are_refused() {
     let post =
         |fields: &str, body: &str| format!("POST /s/ HTTP/1.1\r\nHost: a\r\n{fields}\r\n{body}");
     let get = |fields: &str| format!("GET /s/ HTTP/1.1\r\n{fields}\r\n");
+    let absolute = |url: &str, fields: &str| format!("GET {url} HTTP/1.1\r\n{fields}\r\n");
     let cases = [
         ("two hosts", get("Host: a\r\nHost: b\r\n")),
         ("the same host twice", get("Host: a\r\nHost: a\r\n")),
         ("no host", get("")),
         ("a host with a user", get("Host: a@b\r\n")),
         ("a host of two", get("Host: a, b\r\n")),
+        (
+            "two hosts beside an absolute URL",
+            absolute("http://s/", "Host: s\r\nHost: a\r\n"),
+        ),
+        ("no host beside an absolute URL", absolute("http://s/", "")),
+        (
+            "a strange host beside an absolute URL",
+            absolute("http://s/", "Host: a b\r\n"),
+        ),
+        (
+            "an absolute URL with a user",
+            absolute("http://u@s/", "Host: s\r\n"),
+        ),
+        (
+            "an absolute URL with a password",
+            absolute("http://u:p@s:80/", "Host: s\r\n"),
+        ),
         (
             "two lengths",
             post("Content-Length: 3\r\nContent-Length: 4\r\n", "abcd"),
