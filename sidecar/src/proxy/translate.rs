@@ -111,7 +111,8 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Brings a request into the form of HTTP/2. `host` is the address where it names none.
+/// Brings a request into the form of HTTP/2. `host` is the address where it names none. A
+/// protocol that it asks to change to is left out when it is sent.
 pub(super) fn to_http2(request: &mut Request<Outbound>, tls: bool, host: &str) {
     let authority = match request.headers_mut().remove(HOST) {
         Some(host) => Authority::try_from(host.as_bytes()).ok(),
@@ -138,9 +139,11 @@ pub(super) fn to_http1(request: &mut Request<Outbound>) {
         *request.uri_mut() = Uri::from(target);
     }
     *request.version_mut() = Version::HTTP_11;
-    if request.headers().contains_key(TE) {
-        let te = HeaderValue::from_static("te");
-        request.headers_mut().insert(CONNECTION, te);
+    for (name, option) in [(TE, "te"), (UPGRADE, "upgrade")] {
+        if request.headers().contains_key(name) {
+            let option = HeaderValue::from_static(option);
+            request.headers_mut().insert(CONNECTION, option);
+        }
     }
 }
 
@@ -189,6 +192,18 @@ mod tests {
         to_http1(&mut request);
         assert_eq!(request.uri(), "/x?y");
         assert_eq!(request.headers()[HOST], "shop:81");
+        assert!(!request.headers().contains_key(CONNECTION));
+        for (name, value, option) in [(TE, "trailers", "te"), (UPGRADE, "websocket", "upgrade")] {
+            let mut asking = Request::new(Outbound::Empty);
+            let headers = asking.headers_mut();
+            headers.insert(name.clone(), HeaderValue::from_static(value));
+            headers.insert(CONNECTION, HeaderValue::from_static(option));
+            to_http2(&mut asking, false, "10.0.0.1:80");
+            assert!(!asking.headers().contains_key(CONNECTION));
+            to_http1(&mut asking);
+            assert_eq!(asking.headers()[name], value);
+            assert_eq!(asking.headers()[CONNECTION], option);
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) enum Traffic {
     Http,
     /// Only HTTP/2 carries it.
     Grpc,
-    /// Only HTTP/1 carries it.
+    /// Only HTTP/1 carries what it asks for.
     Upgrade,
 }
 
@@ -146,6 +146,9 @@ impl Upstream {
             (None, _) => None,
         };
         match (traffic, known) {
+            // One that speaks HTTP/2 only would take HTTP/1 for a failure: it is asked in its own
+            // way, and what cannot be offered there is left out (RFC 9110, 7.8).
+            (Traffic::Upgrade, _) if self.declared == Some(HttpVersion::Two) => Want::Two,
             (Traffic::Upgrade, _) => Want::One,
             (_, Some(known)) => known,
             (_, None) if self.tls.is_some() => Want::Either,
@@ -266,7 +269,7 @@ mod tests {
         let text = r#"{"id":"i","service_name":"s","metadata":{"protocol":"h2"},
             "endpoint":{"type":"http","value":"10.0.0.7:9080"}}"#;
         let declared = Upstream::new(&serde_json::from_str(text).unwrap(), Arc::default());
-        assert_eq!(of(&declared.unwrap()), [Want::Two, Want::Two, Want::One]);
+        assert_eq!(of(&declared.unwrap()), [Want::Two, Want::Two, Want::Two]);
     }
 
     #[test]

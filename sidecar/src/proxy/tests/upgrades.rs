@@ -4,10 +4,13 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::Response;
+use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::http2::speaking_http2;
 use crate::proxy::AccessLog;
 use crate::testkit::{DEADLINE, Fabric, Origin, Scripted, eventually, instance, raw};
 
@@ -95,6 +98,26 @@ async fn http2_is_not_begun_this_way_however_it_is_spelt() {
             assert!(!reply.body.contains(gone), "{to}: {}", reply.body);
         }
     }
+}
+
+#[tokio::test]
+async fn an_instance_that_only_speaks_http2_is_asked_without() {
+    let origin = Origin::http2(|request| async move {
+        let seen = format!("{:?} {:?}", request.version(), request.headers());
+        Response::new(Full::from(seen))
+    })
+    .await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(speaking_http2(&origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let ask = ASK.replace("keep-alive", "close");
+    for _ in 0..2 {
+        let reply = raw(proxy.address(), &ask).await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        assert!(reply.body.starts_with("HTTP/2.0 "), "{}", reply.body);
+        assert!(!reply.body.contains("\"upgrade\""), "{}", reply.body);
+    }
+    assert_eq!(origin.connections(), 1);
 }
 
 #[tokio::test]
