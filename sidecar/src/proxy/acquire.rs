@@ -9,7 +9,7 @@ use super::attempt::{Failed, Failure};
 use super::connect::open;
 use super::gate::{Charge, Entry, Place};
 use super::limits::Bound;
-use super::pool::{Dial, Lease, Taken, Wait, Waited};
+use super::pool::{Dial, Dialling, Lease, Taken, Wait, Waited};
 use super::upstream::{Upstream, Want};
 
 /// How often others are let go first before a connection that was lent must be ready.
@@ -32,7 +32,7 @@ pub(super) async fn acquire(aim: &mut Aim<'_>, now: Instant) -> Result<Taken, Fa
 async fn obtain(aim: &mut Aim<'_>, now: Instant) -> Result<Taken, Failed> {
     let (worker, gate) = (aim.send.worker, &aim.send.plan.backend.gate);
     let mut right: Option<Charge> = None;
-    let mut followed = false;
+    let mut alone = false;
     let mut place = Place::Back;
     loop {
         let upstream = aim.upstream()?;
@@ -41,28 +41,36 @@ async fn obtain(aim: &mut Aim<'_>, now: Instant) -> Result<Taken, Failed> {
             return Ok(taken);
         }
         // A connection that may carry more than one exchange is opened by one and waited for
-        // by the others. If it comes to nothing, or is full: everybody for themselves, so
-        // that a dead instance does not cost one timeout after the other.
+        // by the others; those whom it has no room for wait for the next. If it comes to
+        // nothing: everybody for themselves, so that a dead instance does not cost one timeout
+        // after the other.
         let dialling = match want {
-            Want::Two | Want::Either if !followed => match worker.pool.dial(&upstream) {
-                Dial::Go(dialling) => Some(dialling),
-                Dial::Wait(others) => {
-                    others.notified().await;
-                    followed = true;
-                    continue;
+            Want::Two | Want::Either if !alone && gate.allows(1) => {
+                match worker.pool.dial(&upstream) {
+                    Dial::Go(dialling) => Some(dialling),
+                    Dial::Wait(first) => {
+                        alone = first.failed().await;
+                        continue;
+                    }
                 }
-            },
+            }
             _ => None,
         };
         if let Some(charge) = right.take().or_else(|| gate.reserve()) {
-            let opened = open(worker, &upstream, want, charge).await;
-            let lease = opened.map_err(|e| unsent(e.into()))?;
-            return Ok(Taken {
-                lease,
-                idle_for: None,
-            });
+            match open(worker, &upstream, want, charge).await {
+                Ok(lease) => {
+                    return Ok(Taken {
+                        lease,
+                        idle_for: None,
+                    });
+                }
+                Err(e) => {
+                    fail(dialling);
+                    return Err(unsent(e.into()));
+                }
+            }
         }
-        drop(dialling);
+        fail(dialling);
         match wait(aim, &upstream, place).await? {
             Waited::Open(charge) => right = Some(charge),
             Waited::Lent(lease) => match accept(aim, lease).await {
@@ -127,6 +135,12 @@ async fn accept(aim: &mut Aim<'_>, lease: Lease) -> Option<Taken> {
             idle_for: Some(Duration::ZERO),
         }
     })
+}
+
+fn fail(dialling: Option<Dialling>) {
+    if let Some(dialling) = dialling {
+        dialling.fail();
+    }
 }
 
 fn unsent(why: Failure) -> Failed {

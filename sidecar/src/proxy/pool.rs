@@ -22,13 +22,13 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use smallvec::SmallVec;
-use tokio::sync::Notify;
 
 use super::body::Outbound;
 use super::gate::Gate;
 use super::upstream::{Upstream, Want};
 pub(super) use account::{Account, Use};
-pub(super) use dial::Dial;
+use dial::First;
+pub(super) use dial::{Dial, Dialling};
 pub(super) use lend::{Wait, Waited};
 pub(super) use shared::Shared;
 use shared::Stream;
@@ -54,8 +54,8 @@ struct Slot {
     upstream: Arc<Upstream>,
     idle: Vec<Idle>,
     shared: Vec<(SocketAddr, Rc<Shared>)>,
-    /// Told when a connection that others wait for has come about, or has not.
-    dialling: Option<Rc<Notify>>,
+    /// Who opens a connection that others wait for.
+    dialling: Option<Rc<First>>,
 }
 
 /// The connections by instance.

@@ -1,5 +1,6 @@
 //! Connections that several requests want at the same time are opened once.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,10 +18,12 @@ impl Pool {
         if let Some(first) = &slot.dialling {
             return Dial::Wait(first.clone());
         }
-        slot.dialling = Some(Rc::default());
+        let first: Rc<First> = Rc::default();
+        slot.dialling = Some(first.clone());
         Dial::Go(Dialling {
             pool: self.clone(),
             key: upstream.key,
+            first,
         })
     }
 }
@@ -29,21 +32,46 @@ impl Pool {
 pub(in crate::proxy) enum Dial {
     /// The asker; the others wait until this is dropped.
     Go(Dialling),
-    /// Somebody else does: the asker is told when it is over, whichever way.
-    Wait(Rc<Notify>),
+    /// Somebody else does.
+    Wait(Rc<First>),
+}
+
+/// The first of those who want a connection, as the others see it.
+#[derive(Debug, Default)]
+pub(in crate::proxy) struct First {
+    over: Notify,
+    failed: Cell<bool>,
+}
+
+impl First {
+    /// Waits until the attempt is over. Whether there is nothing more to wait for: one that has
+    /// come about may be full already, but then it is worth asking for the next.
+    pub(in crate::proxy) async fn failed(&self) -> bool {
+        self.over.notified().await;
+        self.failed.get()
+    }
 }
 
 /// The right to open a connection; it ends with the attempt.
 pub(in crate::proxy) struct Dialling {
     pool: Rc<Pool>,
     key: u64,
+    first: Rc<First>,
+}
+
+impl Dialling {
+    /// There will be no connection.
+    pub(in crate::proxy) fn fail(self) {
+        self.first.failed.set(true);
+    }
 }
 
 impl Drop for Dialling {
     fn drop(&mut self) {
         let mut slots = self.pool.slots.borrow_mut();
-        if let Some(others) = slots.get_mut(&self.key).and_then(|s| s.dialling.take()) {
-            others.notify_waiters();
+        if let Some(slot) = slots.get_mut(&self.key) {
+            slot.dialling = None;
         }
+        self.first.over.notify_waiters();
     }
 }

@@ -309,3 +309,32 @@ async fn exchanges_share_a_connection_in_http2() {
     assert_eq!(origin.connections(), 1);
     assert_eq!(backend(&fabric).connections(), (1, 0));
 }
+
+#[tokio::test]
+async fn a_burst_opens_no_more_connections_in_http2_than_it_needs() {
+    let gate = Arc::new(Semaphore::new(0));
+    let count = Arc::new(AtomicUsize::new(0));
+    let (keeper, counter) = (gate.clone(), count.clone());
+    let origin = Origin::http2(move |_| {
+        let (gate, count) = (keeper.clone(), counter.clone());
+        async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            gate.acquire().await.unwrap().forget();
+            Response::new(Full::from(Bytes::from_static(b"two")))
+        }
+    })
+    .await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(speaking_http2(&origin.value())).await;
+    fabric.rules(&rule("")).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let to = proxy.address();
+    let mut load = JoinSet::new();
+    for _ in 0..350 {
+        load.spawn(async move { request(to, "GET /s/", &[]).await.status });
+    }
+    eventually(async || count.load(Ordering::SeqCst) == 350).await;
+    assert_eq!(origin.connections(), 4, "each carries a hundred");
+    gate.add_permits(350);
+    assert_eq!(load.join_all().await, vec![200; 350]);
+}
