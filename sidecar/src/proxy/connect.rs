@@ -150,7 +150,7 @@ async fn speak_http2(
         .handshake::<_, Outbound>(stream)
         .await?;
     let (account, using) = Account::open(charge);
-    let shared = Shared::new(sender, &account);
+    let shared = Shared::new(sender, &account, upstream, address, &worker.pool);
     let counted = (open, account);
     let (label, limits) = (upstream.clone(), Rc::downgrade(&shared));
     worker.drive(async move {
@@ -166,7 +166,7 @@ async fn speak_http2(
             debug!(upstream = %label.label, error = %e, "connection ended");
         }
     });
-    Ok(worker.pool.share(shared, using, upstream, address))
+    Ok(worker.pool.share(shared, using))
 }
 
 /// Opens a socket to `upstream`, beginning with the address whose turn it is and going on to

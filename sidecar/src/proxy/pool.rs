@@ -53,7 +53,7 @@ struct Idle {
 struct Slot {
     upstream: Arc<Upstream>,
     idle: Vec<Idle>,
-    shared: Vec<(SocketAddr, Rc<Shared>)>,
+    shared: Vec<Rc<Shared>>,
     /// Who opens a connection that others wait for.
     dialling: Option<Rc<First>>,
 }
@@ -246,14 +246,14 @@ impl Pool {
             Want::Two => {
                 // Those that have carried enough are closed when their exchanges have ended.
                 slot.shared
-                    .retain(|(_, shared)| !shared.is_of(gate) || shared.allows(gate));
-                let free = || slot.shared.iter().filter(|(_, shared)| shared.has_room());
-                let (address, free) = free()
-                    .find(|(_, shared)| shared.is_of(gate))
-                    .or_else(|| free().find(|(_, shared)| shared.allows(gate)))?;
+                    .retain(|shared| !shared.is_of(gate) || shared.allows(gate));
+                let free = || slot.shared.iter().filter(|shared| shared.has_room());
+                let free = free()
+                    .find(|shared| shared.is_of(gate))
+                    .or_else(|| free().find(|shared| shared.allows(gate)))?;
                 let using = free.begin(gate)?;
                 return Some(Taken {
-                    lease: self.stream(free, using, upstream, *address),
+                    lease: self.stream(free, using),
                     idle_for: Some(Duration::ZERO),
                 });
             }
@@ -287,35 +287,23 @@ impl Pool {
     }
 
     /// Takes in a new connection in HTTP/2, and lends its first stream.
-    pub(super) fn share(
-        self: &Rc<Self>,
-        shared: Rc<Shared>,
-        using: Use,
-        upstream: &Arc<Upstream>,
-        address: SocketAddr,
-    ) -> Lease {
-        let lease = self.stream(&shared, using, upstream, address);
+    pub(super) fn share(self: &Rc<Self>, shared: Rc<Shared>, using: Use) -> Lease {
+        let lease = self.stream(&shared, using);
         {
             let mut slots = self.slots.borrow_mut();
-            let slot = Slot::of(&mut slots, upstream);
-            slot.shared.push((address, shared));
+            let slot = Slot::of(&mut slots, &shared.upstream);
+            slot.shared.push(shared.clone());
         }
-        self.lend_places(&lease);
+        shared.lend_places();
         lease
     }
 
-    fn stream(
-        self: &Rc<Self>,
-        shared: &Rc<Shared>,
-        using: Use,
-        upstream: &Arc<Upstream>,
-        address: SocketAddr,
-    ) -> Lease {
+    fn stream(self: &Rc<Self>, shared: &Rc<Shared>, using: Use) -> Lease {
         Lease {
             sender: Sender::Two(Stream::new(shared.clone())),
             using,
-            upstream: upstream.clone(),
-            address,
+            upstream: shared.upstream.clone(),
+            address: shared.address,
             pool: self.clone(),
         }
     }
@@ -336,7 +324,7 @@ impl Pool {
                 slot.idle.shrink_to_fit();
             }
             slot.shared
-                .retain(|(a, s)| !s.is_over(now, IDLE_TIMEOUT) && addresses.contain(a));
+                .retain(|s| !s.is_over(now, IDLE_TIMEOUT) && addresses.contain(&s.address));
             left += slot.idle.len();
             !slot.idle.is_empty() || !slot.shared.is_empty() || slot.dialling.is_some()
         });

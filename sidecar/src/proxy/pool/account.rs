@@ -73,6 +73,13 @@ impl Account {
         })
     }
 
+    /// The backends that count it and want connections back.
+    pub(super) fn wanted(&self) -> SmallVec<[Arc<Gate>; 1]> {
+        let shares = self.shares.borrow();
+        let wanted = shares.iter().filter(|s| s.charge.0.pressure() > 0);
+        wanted.map(|s| s.charge.0.clone()).collect()
+    }
+
     /// The backends that count it, do not use it now, and want connections back.
     pub(super) fn wanted_back(&self) -> SmallVec<[Arc<Gate>; 1]> {
         let shares = self.shares.borrow();

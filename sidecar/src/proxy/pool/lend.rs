@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::account::{Account, Forgotten};
-use super::{Lease, Pool, Sender};
+use super::{Lease, Pool, Sender, Shared};
 use crate::proxy::gate::{Charge, Gate, Grant, Offer, Waiting};
 
 impl Lease {
@@ -50,7 +50,7 @@ impl Pool {
                 return true;
             }
             for at in 0..slot.shared.len() {
-                match slot.shared[at].1.forget(gate) {
+                match slot.shared[at].forget(gate) {
                     Forgotten::Not => continue,
                     Forgotten::Share => {}
                     Forgotten::Last => drop(slot.shared.swap_remove(at)),
@@ -74,7 +74,7 @@ impl Pool {
         for slot in self.slots.borrow_mut().values_mut() {
             slot.idle.retain(|c| !c.wanted_back().iter().any(&mut take));
             left += slot.idle.len();
-            slot.shared.retain(|(_, shared)| {
+            slot.shared.retain(|shared| {
                 let mut wanted = shared.wanted_back().into_iter();
                 !wanted.any(|gate| take(&gate) && shared.forget(&gate) == Forgotten::Last)
             });
@@ -82,27 +82,31 @@ impl Pool {
         self.idle.set(left);
     }
 
-    /// Lends the free places of a new connection to those who wait.
-    pub(super) fn lend_places(self: &Rc<Self>, first: &Lease) {
-        let (Sender::Two(stream), Some(gate)) = (&first.sender, first.using.gate()) else {
-            return;
-        };
-        let shared = stream.connection();
-        while gate.pressure() > 0
-            && shared.has_room()
-            && shared.allows(&gate)
-            && let Some(using) = shared.begin(&gate)
-            && let Offer::Lend(waiter) = gate.offer(self.worker, true)
-        {
-            let lease = self.stream(shared, using, &first.upstream, first.address);
-            self.tray.borrow_mut().insert(waiter.ticket, lease);
-            waiter.grant(Grant::Lent);
-        }
-    }
-
     fn close(&self, account: &Rc<Account>) {
         for slot in self.slots.borrow_mut().values_mut() {
-            slot.shared.retain(|(_, shared)| !shared.has(account));
+            slot.shared.retain(|shared| !shared.has(account));
+        }
+    }
+}
+
+impl Shared {
+    /// Lends its free places to those who wait.
+    pub(super) fn lend_places(self: &Rc<Self>) {
+        for gate in self.wanted() {
+            let Some(pool) = self.pool.upgrade() else {
+                return;
+            };
+            while gate.pressure() > 0
+                && self.has_room()
+                && self.is_current()
+                && self.allows(&gate)
+                && let Some(using) = self.begin(&gate)
+                && let Offer::Lend(waiter) = gate.offer(pool.worker, true)
+            {
+                let lease = pool.stream(self, using);
+                pool.tray.borrow_mut().insert(waiter.ticket, lease);
+                waiter.grant(Grant::Lent);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Connections in HTTP/2, which many exchanges share.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,15 +11,22 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http2};
 use smallvec::SmallVec;
 
+use super::Pool;
 use super::account::{Account, Forgotten, Use};
 use crate::proxy::body::Outbound;
 use crate::proxy::gate::Gate;
 use crate::proxy::http2::MAX_STREAMS;
+use crate::proxy::upstream::Upstream;
 
 /// One connection.
 pub(in crate::proxy) struct Shared {
     sender: RefCell<http2::SendRequest<Outbound>>,
     account: Weak<Account>,
+    /// Where it leads to.
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) address: SocketAddr,
+    /// Where it lies.
+    pub(super) pool: Weak<Pool>,
     /// Exchanges on it now.
     streams: Cell<usize>,
     /// How many its peer allows.
@@ -32,10 +40,16 @@ impl Shared {
     pub(in crate::proxy) fn new(
         sender: http2::SendRequest<Outbound>,
         account: &Rc<Account>,
+        upstream: &Arc<Upstream>,
+        address: SocketAddr,
+        pool: &Rc<Pool>,
     ) -> Rc<Self> {
         Rc::new(Self {
             sender: RefCell::new(sender),
             account: Rc::downgrade(account),
+            upstream: upstream.clone(),
+            address,
+            pool: Rc::downgrade(pool),
             streams: Cell::new(0),
             limit: Cell::new(MAX_STREAMS as usize),
             since: Cell::new(Instant::now()),
@@ -65,6 +79,17 @@ impl Shared {
     /// Begins an exchange, see [`Account::begin`].
     pub(super) fn begin(&self, gate: &Arc<Gate>) -> Option<Use> {
         self.account.upgrade()?.begin(gate, true)
+    }
+
+    /// Those of the backends that count it that want connections back.
+    pub(super) fn wanted(&self) -> SmallVec<[Arc<Gate>; 1]> {
+        let account = self.account.upgrade();
+        account.map_or_else(SmallVec::new, |a| a.wanted())
+    }
+
+    /// Whether it leads to where the instance still is.
+    pub(super) fn is_current(&self) -> bool {
+        !self.upstream.is_gone() && self.upstream.addresses.contain(&self.address)
     }
 
     /// See [`Account::wanted_back`].
@@ -113,11 +138,6 @@ impl Stream {
         self.0.sender.borrow_mut().try_send_request(request)
     }
 
-    /// The connection.
-    pub(super) fn connection(&self) -> &Rc<Shared> {
-        &self.0
-    }
-
     /// The exchange has come to its end.
     pub(super) fn ended(&self, now: Instant) {
         self.0.since.set(now);
@@ -127,5 +147,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.0.streams.set(self.0.streams.get().saturating_sub(1));
+        // An exchange that was broken off has not offered its place to anybody.
+        self.0.lend_places();
     }
 }

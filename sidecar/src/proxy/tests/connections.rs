@@ -310,11 +310,10 @@ async fn exchanges_share_a_connection_in_http2() {
     assert_eq!(backend(&fabric).connections(), (1, 0));
 }
 
-#[tokio::test]
-async fn a_burst_opens_no_more_connections_in_http2_than_it_needs() {
-    let gate = Arc::new(Semaphore::new(0));
-    let count = Arc::new(AtomicUsize::new(0));
-    let (keeper, counter) = (gate.clone(), count.clone());
+/// An origin in HTTP/2 whose answers wait until they are let go, and how many were asked for.
+async fn held_http2() -> (Origin, Arc<Semaphore>, Arc<AtomicUsize>) {
+    let (gate, count) = (Arc::new(Semaphore::new(0)), Arc::default());
+    let (keeper, counter): (_, Arc<AtomicUsize>) = (gate.clone(), Arc::clone(&count));
     let origin = Origin::http2(move |_| {
         let (gate, count) = (keeper.clone(), counter.clone());
         async move {
@@ -324,6 +323,12 @@ async fn a_burst_opens_no_more_connections_in_http2_than_it_needs() {
         }
     })
     .await;
+    (origin, gate, count)
+}
+
+#[tokio::test]
+async fn a_burst_opens_no_more_connections_in_http2_than_it_needs() {
+    let (origin, gate, count) = held_http2().await;
     let mut fabric = Fabric::new().await;
     fabric.put(speaking_http2(&origin.value())).await;
     fabric.rules(&rule("")).await;
@@ -337,4 +342,29 @@ async fn a_burst_opens_no_more_connections_in_http2_than_it_needs() {
     assert_eq!(origin.connections(), 4, "each carries a hundred");
     gate.add_permits(350);
     assert_eq!(load.join_all().await, vec![200; 350]);
+}
+
+#[tokio::test]
+async fn a_place_in_http2_whose_caller_goes_away_goes_to_the_next() {
+    let (origin, gate, count) = held_http2().await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(speaking_http2(&origin.value())).await;
+    fabric.rules(&rule("max_connections: 1")).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let (to, backend) = (proxy.address(), backend(&fabric));
+    let mut gone = JoinSet::new();
+    gone.spawn(async move { request(to, "GET /s/", &[]).await.status });
+    eventually(async || count.load(Ordering::SeqCst) == 1).await;
+    let mut load = JoinSet::new();
+    for _ in 0..101 {
+        load.spawn(async move { request(to, "GET /s/", &[]).await.status });
+    }
+    eventually(async || count.load(Ordering::SeqCst) == 100).await;
+    eventually(async || backend.connections() == (1, 2)).await;
+    gone.shutdown().await;
+    eventually(async || count.load(Ordering::SeqCst) == 101).await;
+    assert_eq!(backend.connections(), (1, 1));
+    gate.add_permits(200);
+    assert_eq!(load.join_all().await, vec![200; 101]);
+    assert_eq!((origin.connections(), backend.connections()), (1, (1, 0)));
 }
