@@ -64,6 +64,10 @@ pub(super) async fn converse(
         }
     };
     if let Err(e) = ended {
+        if e.is_parse() {
+            // HTTP's parser has answered by itself, with 400 or 431.
+            metrics.unreadable();
+        }
         debug!(%peer, error = %e, "a caller's connection ended");
     }
 }

@@ -241,7 +241,7 @@ pub struct Metrics {
     pub log_dropped: Counter,
     /// Connections of callers, open now.
     pub callers: Gauge,
-    /// Requests to a service that does not exist.
+    /// Requests to a service that does not exist, and heads that could not be read.
     pub unknown: Arc<Stats>,
 }
 
@@ -284,6 +284,11 @@ impl Metrics {
             backend: backend.into(),
         };
         handles(&self.stats, &self.latencies, backend, rule.into())
+    }
+
+    /// Counts a head that could not be read, which was answered before it was a request.
+    pub fn unreadable(&self) {
+        self.unknown.observe(CodeClass::ClientError, Duration::ZERO);
     }
 
     /// Open connections to instances of `service`.

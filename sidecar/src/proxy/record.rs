@@ -46,10 +46,12 @@ pub(super) enum Flag {
     NoService,
     /// More than the backend's bounds allow.
     Overflow,
+    /// The request is not served for what it is, whoever might serve it.
+    Refused,
 }
 
 impl Flag {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::NoInstance,
         Self::Broken,
         Self::TimedOut,
@@ -59,6 +61,7 @@ impl Flag {
         Self::Delayed,
         Self::NoService,
         Self::Overflow,
+        Self::Refused,
     ];
 
     /// As the log and the error header write it.
@@ -73,6 +76,7 @@ impl Flag {
             Self::Delayed => "DI",
             Self::NoService => "NR",
             Self::Overflow => "UO",
+            Self::Refused => "BR",
         }
     }
 }

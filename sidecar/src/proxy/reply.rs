@@ -2,9 +2,10 @@
 //! caller is told. They can be told from an instance's by `server: a8sidecar`, and by
 //! `a8-error`, which holds the flag of the access log.
 
+use a8_common::rule::Refused;
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SERVER,
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SERVER,
 };
 use http::{Response, StatusCode};
 use serde::Serialize;
@@ -16,13 +17,15 @@ use super::record::Flag;
 use super::routes::Unroutable;
 
 const A8_ERROR: HeaderName = HeaderName::from_static("a8-error");
+/// What is offered instead of `CONNECT`; others that nobody has heard of are passed on, too.
+const METHODS: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, TRACE";
 
 /// A reply of our own.
 pub(super) struct Reply {
     /// What the caller gets.
     pub(super) response: Response<ReplyBody>,
     /// What the log gets.
-    pub(super) flag: Option<Flag>,
+    pub(super) flag: Flag,
     /// The reason, for people.
     pub(super) why: String,
 }
@@ -47,19 +50,18 @@ pub(super) fn unroutable(why: &Unroutable) -> Reply {
         Unroutable::NotLoaded => (
             StatusCode::SERVICE_UNAVAILABLE,
             "not_ready",
-            Some(Flag::NoInstance),
+            Flag::NoInstance,
         ),
-        Unroutable::Malformed(_) | Unroutable::Refused(a8_common::rule::Refused::NotAPath) => {
-            (StatusCode::BAD_REQUEST, "bad_request", None)
+        Unroutable::Malformed(why) => return ambiguous(why),
+        Unroutable::Refused(Refused::NotAPath) => {
+            (StatusCode::BAD_REQUEST, "bad_request", Flag::Refused)
         }
-        Unroutable::Refused(a8_common::rule::Refused::Climbs) => {
-            (StatusCode::BAD_REQUEST, "bad_path", None)
+        Unroutable::Refused(Refused::Climbs) => {
+            (StatusCode::BAD_REQUEST, "bad_path", Flag::Refused)
         }
-        Unroutable::Refused(a8_common::rule::Refused::NoService) | Unroutable::NoService(_) => (
-            StatusCode::NOT_FOUND,
-            "no_such_service",
-            Some(Flag::NoService),
-        ),
+        Unroutable::Refused(Refused::NoService) | Unroutable::NoService(_) => {
+            (StatusCode::NOT_FOUND, "no_such_service", Flag::NoService)
+        }
     };
     let service = match why {
         Unroutable::NoService(name) => Some(&**name),
@@ -78,11 +80,14 @@ pub(super) fn unroutable(why: &Unroutable) -> Reply {
 /// A method that a proxy for services does not offer.
 pub(super) fn connect_refused() -> Reply {
     let why = "CONNECT is not offered: name the service in the path or as the host";
-    refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", why)
+    let mut reply = refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", why);
+    let headers = reply.response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(METHODS));
+    reply
 }
 
-/// A request whose end is not clear. Nothing more is read from this caller, who may mean
-/// something else by it.
+/// A request whose end or whose host is not clear. Nothing more is read from this caller, who
+/// may mean something else by it.
 pub(super) fn ambiguous(why: &'static str) -> Reply {
     let mut reply = refused(StatusCode::BAD_REQUEST, "bad_request", why);
     let headers = reply.response.headers_mut();
@@ -104,21 +109,21 @@ fn refused(status: StatusCode, error: &'static str, why: &'static str) -> Reply 
         tags: None,
         rule: None,
     };
-    reply(status, body, None)
+    reply(status, body, Flag::Refused)
 }
 
 /// An instance changed the protocol without having been asked to.
 pub(super) fn unasked_switch(backend: &Backend) -> Reply {
     let description = "the instance changed the protocol without having been asked to".to_owned();
     let body = Body::of(backend, "connection_broken", description);
-    reply(StatusCode::BAD_GATEWAY, body, Some(Flag::Broken))
+    reply(StatusCode::BAD_GATEWAY, body, Flag::Broken)
 }
 
 /// A request whose body has more than `most` bytes.
 pub(super) fn too_large(most: u64, backend: &Backend) -> Reply {
     let why = Failure::TooLarge(most).to_string();
     let body = Body::of(backend, "body_too_large", why);
-    reply(StatusCode::PAYLOAD_TOO_LARGE, body, None)
+    reply(StatusCode::PAYLOAD_TOO_LARGE, body, Flag::Refused)
 }
 
 /// A request that was routed to `backend` and got no answer from there.
@@ -146,7 +151,7 @@ pub(super) fn failed(why: &Failure, backend: &Backend) -> Result<Reply, Flag> {
         _ => why.to_string(),
     };
     let body = Body::of(backend, error, description);
-    Ok(reply(status, body, Some(flag)))
+    Ok(reply(status, body, flag))
 }
 
 impl<'a> Body<'a> {
@@ -183,7 +188,7 @@ pub(super) fn head_of(mut response: Response<ReplyBody>) -> Response<ReplyBody> 
     response
 }
 
-fn reply(status: StatusCode, body: Body<'_>, flag: Option<Flag>) -> Reply {
+fn reply(status: StatusCode, body: Body<'_>, flag: Flag) -> Reply {
     let text = serde_json::to_vec(&body).unwrap_or_default();
     let no_body = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     let mut response = Response::new(ReplyBody::Local((!no_body).then(|| Bytes::from(text))));
@@ -193,10 +198,8 @@ fn reply(status: StatusCode, body: Body<'_>, flag: Option<Flag>) -> Reply {
     if !no_body {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    if let Some(flag) = flag {
-        headers.insert(A8_ERROR, HeaderValue::from_static(flag.label()));
-    }
-    if status == StatusCode::SERVICE_UNAVAILABLE && flag != Some(Flag::Aborted) {
+    headers.insert(A8_ERROR, HeaderValue::from_static(flag.label()));
+    if status == StatusCode::SERVICE_UNAVAILABLE && flag != Flag::Aborted {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     Reply {

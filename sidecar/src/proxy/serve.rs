@@ -181,9 +181,7 @@ impl Form {
 }
 
 fn local(mut record: Record, form: Form, reply: Reply) -> Response<ReplyBody> {
-    if let Some(flag) = reply.flag {
-        record.flag(flag);
-    }
+    record.flag(reply.flag);
     // The log and the counts tell what it would be in HTTP, also where the caller is told
     // in another way.
     record.status = reply.response.status().as_u16();

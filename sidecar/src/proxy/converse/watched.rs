@@ -19,8 +19,8 @@ use crate::proxy::transport::Transport;
 use crate::proxy::worker::Worker;
 
 /// What a caller gets whose first line has no end.
-const URI_TOO_LONG: &[u8] =
-    b"HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+const URI_TOO_LONG: &[u8] = b"HTTP/1.1 414 URI Too Long\r\nServer: a8sidecar\r\nA8-Error: BR\r\n\
+    Connection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// How long a caller may go on sending after its connection has ended.
 const LINGER: Duration = Duration::from_secs(2);
@@ -82,6 +82,7 @@ impl Watched {
             // HTTP's parser would wait for the end of the line. There is no response under
             // way; if this one does not fit into the socket, nobody is reading it.
             let _ = Pin::new(self.stream()?.inner_mut()).poll_write(cx, URI_TOO_LONG);
+            worker.shared.metrics.unreadable();
             return Poll::Ready(Err(io::Error::other(e)));
         }
         buf.put_slice(read.filled());

@@ -85,8 +85,9 @@ async fn what_addresses_nothing_is_refused_with_the_reason() {
         assert_eq!(reply.status, status, "{line} at {host}: {}", reply.body);
         assert_eq!(reply.json()["error"], error, "{line} at {host}");
         assert_eq!(reply.field("server"), Some("a8sidecar"));
-        let flag = (status == 404).then_some("NR");
-        assert_eq!(reply.field("a8-error"), flag, "{line}");
+        let flag = if status == 404 { "NR" } else { "BR" };
+        assert_eq!(reply.field("a8-error"), Some(flag), "{line}");
+        assert_eq!(reply.field("allow").is_some(), status == 405, "{line}");
     }
     assert_eq!(origin.connections(), 0);
 }

@@ -59,6 +59,7 @@ async fn a_length_that_is_too_large_is_refused_before_anything_is_sent() {
     let refused = raw(proxy.address(), &sized(MOST + 1)).await.unwrap();
     assert_eq!(refused.status, 413);
     assert_eq!(refused.field("server"), Some("a8sidecar"));
+    assert_eq!(refused.field("a8-error"), Some("BR"));
     assert_eq!(refused.json()["error"], "body_too_large");
     assert!(refused.body.contains("100000 bytes"), "{}", refused.body);
     // Nobody has to send what is refused anyway.

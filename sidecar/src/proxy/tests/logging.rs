@@ -137,6 +137,7 @@ async fn every_way_to_end_has_its_flag() {
     ] {
         request(to, &format!("GET /{service}/"), &[]).await;
     }
+    request(to, "GET /slow/../", &[]).await;
     assert!(
         raw(to, "GET /closed/ HTTP/1.1\r\nHost: a\r\n\r\n")
             .await
@@ -176,7 +177,8 @@ async fn every_way_to_end_has_its_flag() {
     assert_eq!(flags("half"), (200, "UF"));
     assert_eq!(flags("nobody"), (404, "NR"));
     assert_eq!(flags("gone"), (499, "DC"));
-    assert_eq!(lines.len(), 9);
+    assert_eq!(flags("slow/.."), (400, "BR"));
+    assert_eq!(lines.len(), 10);
     assert_eq!(metrics.aborts.get(), 2);
     // Nothing that a caller sends becomes a label.
     let export = crate::proxy::Export(metrics);

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::proxy::AccessLog;
-use crate::testkit::{DEADLINE, Fabric, Origin, instance};
+use crate::proxy::{AccessLog, CodeClass};
+use crate::testkit::{DEADLINE, Fabric, Origin, eventually, instance, raw};
 
 async fn rig() -> (Fabric, crate::proxy::Proxy, Origin) {
     let origin = Origin::echo("s").await;
@@ -154,6 +154,34 @@ async fn ambiguous_heads_are_refused() {
 }
 
 #[tokio::test]
+async fn nothing_more_is_read_from_whoever_names_its_host_in_two_ways() {
+    let (_fabric, proxy, origin) = rig().await;
+    let next = "GET /s/ HTTP/1.1\r\nHost: a\r\n\r\n";
+    for fields in ["Host: a\r\nHost: b\r\n", "", "Host: a@b\r\n"] {
+        let text = format!("GET /s/ HTTP/1.1\r\n{fields}\r\n{next}");
+        let reply = raw(proxy.address(), &text).await.unwrap();
+        assert_eq!(
+            (reply.status, reply.field("connection")),
+            (400, Some("close"))
+        );
+        assert_eq!(reply.field("a8-error"), Some("BR"));
+        assert!(!reply.body.contains("HTTP/1.1"), "{}", reply.body);
+    }
+    assert_eq!(origin.connections(), 0, "nothing was sent on");
+}
+
+#[tokio::test]
+async fn who_refuses_an_address_without_an_end_is_told() {
+    let (_fabric, proxy, _origin) = rig().await;
+    let text = format!("GET /s/{}", "x".repeat(17 * 1024));
+    let reply = raw(proxy.address(), &text).await.unwrap();
+    assert_eq!(
+        (reply.status, reply.field("server"), reply.field("a8-error")),
+        (414, Some("a8sidecar"), Some("BR"))
+    );
+}
+
+#[tokio::test]
 async fn what_is_too_large_is_refused_by_its_own_status() {
     let (_fabric, proxy, origin) = rig().await;
     let long = "x".repeat(80_000);
@@ -181,6 +209,30 @@ async fn what_is_too_large_is_refused_by_its_own_status() {
         assert_eq!(status_of(proxy.address(), &text).await, status, "{what}");
     }
     assert_eq!(origin.connections(), 0, "nothing was sent on");
+}
+
+#[tokio::test]
+async fn heads_that_cannot_be_read_count_as_requests_for_nobody() {
+    let (fabric, proxy, _origin) = rig().await;
+    let long = "x".repeat(80_000);
+    let many = "X: y\r\n".repeat(200);
+    let heads = [
+        "GET  /s/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        format!("GET /s/ HTTP/1.1\r\nHost: a\r\n{many}\r\n"),
+        format!("GET /s/{long}"),
+    ];
+    let count = || fabric.metrics.unknown.requests(CodeClass::ClientError);
+    for (at, head) in (1..).zip(heads) {
+        assert!(status_of(proxy.address(), &head).await.starts_with('4'));
+        eventually(async || count() == at).await;
+    }
+    // An end within a head is no request.
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    stream.write_all(b"GET /s/ HT").await.unwrap();
+    stream.shutdown().await.unwrap();
+    stream.read_to_end(&mut Vec::new()).await.unwrap();
+    eventually(async || fabric.metrics.callers.get() == 0).await;
+    assert_eq!(count(), 3);
 }
 
 /// Everything that comes back for `pieces`, sent one after the other.
