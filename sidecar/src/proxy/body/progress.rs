@@ -51,6 +51,7 @@ impl Progress {
     pub(in crate::proxy) fn oversized(&self) -> Option<u64> {
         self.0.oversized.get().then_some(self.0.most)
     }
+
     /// The caller has broken off the request's body.
     pub(super) fn break_off(&self) {
         self.0.broken_off.set(true);

@@ -60,7 +60,8 @@ pub(in crate::proxy) struct Dialling {
 }
 
 impl Dialling {
-    /// There will be no connection.
+    /// There will be no connection: the others need not try one after the other. An attempt that
+    /// is only broken off says nothing of the instance.
     pub(in crate::proxy) fn fail(self) {
         self.first.failed.set(true);
     }

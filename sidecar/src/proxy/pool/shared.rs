@@ -81,7 +81,7 @@ impl Shared {
         self.account.upgrade()?.begin(gate, true)
     }
 
-    /// Those of the backends that count it that want connections back.
+    /// See [`Account::wanted`].
     pub(super) fn wanted(&self) -> SmallVec<[Arc<Gate>; 1]> {
         let account = self.account.upgrade();
         account.map_or_else(SmallVec::new, |a| a.wanted())
