@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderValue, Request, Response};
+use hyper::body::{Body, Incoming};
 
 use super::acquire::acquire;
 use super::aim::Aim;
@@ -72,6 +73,10 @@ fn over(
     if http2 {
         let upstream = lease.upstream();
         translate::to_http2(&mut request, upstream.tls.is_some(), &upstream.label);
+    } else if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+        // Left to itself, HTTP takes it that some methods have no body and leaves it out.
+        let chunked = HeaderValue::from_static("chunked");
+        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
     }
     let response = lease.send(request);
     async move {

@@ -3,6 +3,7 @@
 mod addressing;
 mod affinity;
 mod agreement;
+mod bodies;
 mod body_limits;
 mod cases;
 mod connections;

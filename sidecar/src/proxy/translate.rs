@@ -1,7 +1,7 @@
 //! What differs between the versions of HTTP (RFC 9113, 8). Between serving and sending, a
 //! request has the form of HTTP/1.1: the address in `Host`, the path alone as its target.
 
-use http::header::{CONNECTION, COOKIE, HOST, TE, UPGRADE};
+use http::header::{CONNECTION, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
@@ -125,6 +125,7 @@ pub(super) fn to_http2(request: &mut Request<Outbound>, tls: bool, host: &str) {
     *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
     *request.version_mut() = Version::HTTP_2;
     request.headers_mut().remove(CONNECTION);
+    request.headers_mut().remove(TRANSFER_ENCODING);
 }
 
 /// Undoes [`to_http2`] for a request that was not sent.
