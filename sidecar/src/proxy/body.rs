@@ -101,10 +101,16 @@ impl Body for Outbound {
     ) -> Poll<Option<Result<Frame<Bytes>, SendError>>> {
         let (frame, sent) = match self.get_mut() {
             Self::Empty => return Poll::Ready(None),
-            Self::Stream(body, sent) => (ready!(Pin::new(body).poll_frame(cx)), sent),
-            Self::Replay(body, sent) => (ready!(body.poll_frame(cx)), sent),
+            Self::Stream(body, sent) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                sent.progress.set(Instant::now());
+                (frame, sent)
+            }
+            Self::Replay(body, sent) => {
+                let frame = ready!(body.poll_frame(cx, &sent.progress));
+                (frame, sent)
+            }
         };
-        sent.progress.set(Instant::now());
         Poll::Ready(frame.map(|frame| sent.pass(frame)))
     }
 

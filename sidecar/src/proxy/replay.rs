@@ -4,10 +4,13 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+
+use super::body::Progress;
 
 /// A body with more bytes than this is not sent a second time.
 const MAX_KEPT: usize = 64 * 1024;
@@ -23,6 +26,8 @@ struct Shared {
     bytes: usize,
     too_large: bool,
     failed: bool,
+    /// Whether the end was read.
+    ended: bool,
 }
 
 /// One attempt's way through a body. [`again`](Replay::again) makes the next one's.
@@ -41,6 +46,7 @@ impl Replay {
                 bytes: 0,
                 too_large: false,
                 failed: false,
+                ended: false,
             })),
             at: 0,
         }
@@ -55,9 +61,12 @@ impl Replay {
         })
     }
 
+    /// The next piece. Only what comes from the caller counts as progress: a caller that has
+    /// said all gains no time by our saying it again.
     pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
+        progress: &Progress,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let mut shared = self.shared.borrow_mut();
         if let Some(kept) = shared.kept.get(self.at) {
@@ -67,7 +76,11 @@ impl Replay {
                 Kept::Trailers(trailers) => Frame::trailers(trailers.clone()),
             })));
         }
+        if shared.ended {
+            return Poll::Ready(None);
+        }
         let frame = ready!(Pin::new(&mut shared.body).poll_frame(cx));
+        progress.set(Instant::now());
         match &frame {
             Some(Ok(frame)) if !shared.too_large => {
                 if let Some(data) = frame.data_ref() {
@@ -85,7 +98,8 @@ impl Replay {
                 }
             }
             Some(Err(_)) => shared.failed = true,
-            _ => {}
+            Some(Ok(_)) => {}
+            None => shared.ended = true,
         }
         Poll::Ready(frame)
     }

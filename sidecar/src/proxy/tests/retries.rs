@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -165,4 +166,28 @@ async fn retries_stay_within_a_fifth_of_the_load() {
     assert!((45..145).contains(&retries), "{retries}");
     assert_eq!(fabric.metrics.retries.get(), retries as u64);
     assert!(fabric.metrics.retries_denied.get() > 0);
+}
+
+#[tokio::test]
+async fn a_body_that_is_sent_again_buys_no_time() {
+    // Each attempt takes less than the limit, all of them more.
+    let origin = Origin::new(|request| async {
+        let _ = request.into_body().collect().await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let mut response = Response::new(Full::<Bytes>::default());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response
+    })
+    .await;
+    let rules = "[{id: r, destination: s, route: {http_req_retries: 8, \
+        http_req_timeout: 1, backends: [{tags: [v1]}]}}]";
+    let (_fabric, proxy) = rig(&[origin.value()], rules).await;
+    for framing in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ] {
+        let text = format!("PUT /s/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{framing}");
+        let reply = raw(proxy.address(), &text).await.unwrap();
+        assert_eq!((reply.status, reply.field("a8-error")), (504, Some("UT")));
+    }
 }
