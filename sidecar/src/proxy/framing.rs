@@ -1,11 +1,12 @@
-//! Whether all who read a request in HTTP/1.1 agree on where it ends (RFC 9112, 6 and 11.2).
+//! Whether all who read a message in HTTP/1.1 agree on where it ends (RFC 9112, 6 and 11.2).
 //!
 //! HTTP's parser accepts what that document lets a server accept, and passes on one reading
-//! only. Those in front of us may have read it otherwise, so what is ambiguous is refused.
+//! only. Those in front of us may have read a request otherwise, so what is ambiguous is
+//! refused. A response is passed on in the parser's reading, and says so.
 
-use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Version};
 
 use super::connections::Connection;
 
@@ -37,4 +38,24 @@ fn announces_length(bytes: &[u8], head: &Parts) -> bool {
     let name =
         |field: &httparse::Header<'_>| field.name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str());
     whole && same && request.headers.iter().any(name)
+}
+
+/// Brings what a response says of its length down to what the parser went by: nothing where
+/// chunks told the end, and else one number.
+pub(super) fn settle(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+        return;
+    }
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return };
+    if lengths.next().is_none() && !first.as_bytes().contains(&b',') {
+        return;
+    }
+    // All are the same, or there is no body, and the parser has not looked.
+    let one = first.as_bytes().split(|b| *b == b',').next();
+    match one.map(|one| HeaderValue::from_bytes(one.trim_ascii())) {
+        Some(Ok(one)) => drop(headers.insert(CONTENT_LENGTH, one)),
+        _ => drop(headers.remove(CONTENT_LENGTH)),
+    }
 }

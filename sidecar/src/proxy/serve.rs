@@ -196,6 +196,7 @@ fn local(mut record: Record, form: Form, reply: Reply) -> Response<ReplyBody> {
 fn upstream(mut record: Record, answer: Answer) -> Response<ReplyBody> {
     let (mut head, body) = answer.response.into_parts();
     record.status = head.status.as_u16();
+    framing::settle(&mut head.headers);
     let keep_alive = headers::drop_hop_by_hop(&mut head.headers);
     head.version = Version::HTTP_11;
     head.extensions.clear();
