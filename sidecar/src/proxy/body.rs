@@ -3,6 +3,7 @@
 
 mod idle;
 mod progress;
+mod rest;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,6 +19,7 @@ use super::replay::Replay;
 use super::upstream::InFlight;
 use idle::Idle;
 pub(super) use progress::Progress;
+use rest::Rest;
 
 /// What an exchange holds until the response has come to its end.
 pub(super) struct Held {
@@ -143,65 +145,54 @@ pub(super) enum ReplyBody {
     Upstream(Streamed),
 }
 
-/// A response body of an instance, with everything that ends when it does.
+/// A response body of an instance.
 pub(super) struct Streamed {
-    body: Incoming,
-    idle: Idle,
+    /// There until the response has ended, one way or another.
     rest: Option<Rest>,
+    idle: Idle,
     /// What is told when the body is asked for the next time.
     failed: Option<hyper::Error>,
 }
 
-struct Rest {
-    lease: Lease,
-    keep_alive: Option<Duration>,
-    record: Record,
-    _in_flight: InFlight,
-}
-
 impl ReplyBody {
-    /// Passes `body` on. At its end the connection goes back to the pool and the record is
-    /// finished; at once when there is no body.
+    /// Passes `body` on; `bodiless` is whether there is none, by the method or the status. At
+    /// its end the connection goes back to the pool and the record is finished; at once when
+    /// there is no body.
     pub(super) fn upstream(
         body: Incoming,
+        bodiless: bool,
         keep_alive: Option<Duration>,
         record: Record,
         held: Held,
     ) -> Self {
-        let mut streamed = Streamed {
-            rest: Some(Rest {
-                lease: held.lease,
-                keep_alive,
-                record,
-                _in_flight: held.in_flight,
-            }),
-            idle: Idle::new(held.progress, held.patience),
-            failed: None,
-            body,
-        };
-        if streamed.body.is_end_stream() {
-            streamed.complete();
+        let ended = body.is_end_stream();
+        let (rest, idle) = Rest::new(body, bodiless, keep_alive, record, held);
+        if ended {
+            rest.complete();
             return Self::Local(None);
         }
-        Self::Upstream(streamed)
+        Self::Upstream(Streamed {
+            rest: Some(rest),
+            idle,
+            failed: None,
+        })
     }
 }
 
 impl Streamed {
-    fn complete(&mut self) {
-        if let Some(rest) = self.rest.take() {
-            let now = Instant::now();
-            rest.lease.hand_back(now, rest.keep_alive);
-            rest.record.finish(now);
-        }
-    }
-
     /// The instance broke off: the caller's connection is broken off too, as there is no
     /// other way to say so after the head.
     fn broken(&mut self, flag: Flag) {
-        if let Some(mut rest) = self.rest.take() {
-            rest.record.flag(flag);
-            rest.record.finish(Instant::now());
+        if let Some(rest) = self.rest.take() {
+            rest.broken(flag);
+        }
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        if let Some(rest) = self.rest.take() {
+            rest.left(self.idle.again());
         }
     }
 }
@@ -221,7 +212,10 @@ impl Body for ReplyBody {
         if let Some(failed) = streamed.failed.take() {
             return Poll::Ready(Some(Err(BodyError::Broken(failed))));
         }
-        let frame = match Pin::new(&mut streamed.body).poll_frame(cx) {
+        let Some(rest) = &mut streamed.rest else {
+            return Poll::Ready(None);
+        };
+        let frame = match Pin::new(&mut rest.body).poll_frame(cx) {
             Poll::Ready(Some(Err(failed))) => {
                 // The server drops what it has not written yet when it hears of a failure,
                 // the head included. Its turn to write comes first.
@@ -246,8 +240,9 @@ impl Body for ReplyBody {
         streamed.idle.moved();
         // The server asks no further once the announced length is there: what is to be done at
         // the end is done with the last piece.
-        if frame.is_none() || streamed.body.is_end_stream() {
-            streamed.complete();
+        let last = frame.as_ref().is_none_or(Frame::is_trailers) || rest.body.is_end_stream();
+        if last && let Some(rest) = streamed.rest.take() {
+            rest.complete();
         }
         Poll::Ready(frame.map(Ok))
     }
@@ -255,14 +250,20 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Local(text) => text.is_none(),
-            Self::Upstream(streamed) => streamed.failed.is_none() && streamed.body.is_end_stream(),
+            Self::Upstream(streamed) => {
+                let rest = streamed.rest.as_ref();
+                streamed.failed.is_none() && rest.is_none_or(|rest| rest.body.is_end_stream())
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Local(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Upstream(streamed) => streamed.body.size_hint(),
+            Self::Upstream(streamed) => match &streamed.rest {
+                Some(rest) => rest.body.size_hint(),
+                None => SizeHint::with_exact(0),
+            },
         }
     }
 }

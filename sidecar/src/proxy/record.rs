@@ -203,6 +203,11 @@ impl Record {
         }
     }
 
+    /// Where the request is served.
+    pub(super) fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
     /// When the head came in.
     pub(super) fn started(&self) -> Instant {
         self.started

@@ -78,6 +78,7 @@ impl Serve {
             return Ok(local(record, form, reply));
         }
         self.note_faults(&plan, &mut record);
+        let head_only = head.method == Method::HEAD;
         let outcome = attempt::run(&self.worker, &plan, traffic, head, body, &mut record).await;
         let outcome = outcome.map(|mut answer| {
             if let Some(cookie) = &plan.cookie {
@@ -93,7 +94,7 @@ impl Serve {
                     None => Ok(local(record, form, reply::unasked_switch(&plan.backend))),
                 }
             }
-            Ok(answer) => Ok(upstream(record, answer)),
+            Ok(answer) => Ok(upstream(record, answer, head_only)),
             Err(why) => match reply::failed(&why, &plan.backend) {
                 Ok(reply) => Ok(local(record, form, reply)),
                 // What the record says by itself when it is dropped.
@@ -193,13 +194,15 @@ fn local(mut record: Record, form: Form, reply: Reply) -> Response<ReplyBody> {
     }
 }
 
-fn upstream(mut record: Record, answer: Answer) -> Response<ReplyBody> {
+fn upstream(mut record: Record, answer: Answer, head_only: bool) -> Response<ReplyBody> {
     let (mut head, body) = answer.response.into_parts();
     record.status = head.status.as_u16();
     framing::settle(&mut head.headers);
     let keep_alive = headers::drop_hop_by_hop(&mut head.headers);
     head.version = Version::HTTP_11;
     head.extensions.clear();
-    let body = ReplyBody::upstream(body, keep_alive, record, answer.held);
+    let without = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+    let bodiless = head_only || without.contains(&head.status);
+    let body = ReplyBody::upstream(body, bodiless, keep_alive, record, answer.held);
     Response::from_parts(head, body)
 }

@@ -9,6 +9,7 @@ mod cases;
 mod connections;
 mod draining;
 mod ejection;
+mod ends;
 mod faults;
 mod forwarding;
 mod http2;

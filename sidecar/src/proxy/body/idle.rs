@@ -32,6 +32,11 @@ impl Idle {
         self.progress.oversized().is_some() || self.progress.broken_off()
     }
 
+    /// One that watches over the same bodies from now on.
+    pub(super) fn again(&self) -> Self {
+        Self::new(self.progress.clone(), self.patience)
+    }
+
     /// A piece has moved.
     pub(super) fn moved(&self) {
         // Without a timer nobody looks: the first wait counts from its own beginning.

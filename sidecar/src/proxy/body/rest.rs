@@ -1,0 +1,100 @@
+//! What an exchange holds until its response has ended, and what becomes of it then.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::Held;
+use super::idle::Idle;
+use crate::proxy::pool::Lease;
+use crate::proxy::record::{Flag, Record};
+use crate::proxy::upstream::InFlight;
+
+/// The rest of a response, with everything that ends when it does.
+pub(super) struct Rest {
+    pub(super) body: Incoming,
+    /// Whether there is no body, by the method or the status.
+    bodiless: bool,
+    lease: Lease,
+    keep_alive: Option<Duration>,
+    record: Record,
+    _in_flight: InFlight,
+}
+
+impl Rest {
+    /// Of a response that has just begun, and what watches over it.
+    pub(super) fn new(
+        body: Incoming,
+        bodiless: bool,
+        keep_alive: Option<Duration>,
+        record: Record,
+        held: Held,
+    ) -> (Self, Idle) {
+        let idle = Idle::new(held.progress, held.patience);
+        let rest = Self {
+            body,
+            bodiless,
+            lease: held.lease,
+            keep_alive,
+            record,
+            _in_flight: held.in_flight,
+        };
+        (rest, idle)
+    }
+
+    /// The response has been read to its end.
+    pub(super) fn complete(self) {
+        let now = Instant::now();
+        self.lease.hand_back(now, self.keep_alive);
+        self.record.finish(now);
+    }
+
+    /// It will not come to its end.
+    pub(super) fn broken(mut self, flag: Flag) {
+        self.record.flag(flag);
+        self.record.finish(Instant::now());
+    }
+
+    /// The caller asks no further. If it has all that it was to get, the response is complete,
+    /// though in HTTP/2 the instance may be yet to say so; otherwise the record says that the
+    /// caller has gone.
+    pub(super) fn left(mut self, mut idle: Idle) {
+        if !self.bodiless && self.body.size_hint().exact() != Some(0) {
+            return;
+        }
+        match poll_end(&mut self.body, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(true) => self.complete(),
+            Poll::Ready(false) => self.record.finish(Instant::now()),
+            Poll::Pending => {
+                // To go now would tell the instance that nobody wants its answer, and would
+                // give away a place that is still taken.
+                let (mut body, lease, keep_alive) = (self.body, self.lease, self.keep_alive);
+                self.record.worker().drive(async move {
+                    let ended = poll_fn(|cx| match poll_end(&mut body, cx) {
+                        Poll::Pending => idle.poll(cx).map(|()| false),
+                        ended => ended,
+                    });
+                    if ended.await {
+                        lease.hand_back(Instant::now(), keep_alive);
+                    }
+                });
+                self.record.finish(Instant::now());
+            }
+        }
+    }
+}
+
+/// Whether the end comes after nothing but trailers.
+fn poll_end(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<bool> {
+    loop {
+        match std::task::ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            None => return Poll::Ready(true),
+            Some(Ok(frame)) if frame.data_ref().is_none_or(|data| data.is_empty()) => {}
+            Some(_) => return Poll::Ready(false),
+        }
+    }
+}
