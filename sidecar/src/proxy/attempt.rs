@@ -134,7 +134,7 @@ async fn attempts(
         let body = if body.is_end_stream() {
             Outbound::Empty
         } else {
-            Outbound::Stream(body, Sent::new(progress))
+            Outbound::Stream(body, Sent::new(progress, record.hold_caller()))
         };
         return one(send, assemble(head, body), record, &[])
             .await
@@ -161,7 +161,7 @@ async fn repeated(
             None => Some(Outbound::Empty),
             Some(replay) => replay
                 .again()
-                .map(|r| Outbound::Replay(r, Sent::new(progress))),
+                .map(|r| Outbound::Replay(r, Sent::new(progress, record.hold_caller()))),
         };
         // The body of a later attempt has been looked at before it was decided upon.
         let Some(body) = body else {

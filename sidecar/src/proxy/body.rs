@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::connections::Busy;
 use super::pool::Lease;
 use super::record::{Flag, Record};
 use super::replay::Replay;
@@ -50,6 +51,9 @@ pub(super) enum SendError {
     /// It is longer than it may be.
     #[error("the body is too large")]
     TooLarge,
+    /// The response has ended, and the rest of the request has not moved since.
+    #[error("nothing moved for too long")]
+    Idle,
 }
 
 /// The body of a request on its way to an instance.
@@ -66,14 +70,17 @@ pub(super) enum Outbound {
 pub(super) struct Sent {
     progress: Progress,
     bytes: u64,
+    _caller: Busy,
 }
 
 impl Sent {
-    /// Nothing yet.
-    pub(super) fn new(progress: &Progress) -> Self {
+    /// Nothing yet of what comes over the connection of `caller`.
+    pub(super) fn new(progress: &Progress, caller: Busy) -> Self {
+        progress.begin();
         Self {
             progress: progress.clone(),
             bytes: 0,
+            _caller: caller,
         }
     }
 
@@ -93,6 +100,12 @@ impl Sent {
     }
 }
 
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.progress.end();
+    }
+}
+
 impl Body for Outbound {
     type Data = Bytes;
     type Error = SendError;
@@ -104,16 +117,21 @@ impl Body for Outbound {
         let (frame, sent) = match self.get_mut() {
             Self::Empty => return Poll::Ready(None),
             Self::Stream(body, sent) => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
-                sent.progress.set(Instant::now());
+                let frame = Pin::new(body).poll_frame(cx);
+                if frame.is_ready() {
+                    sent.progress.set(Instant::now());
+                }
                 (frame, sent)
             }
-            Self::Replay(body, sent) => {
-                let frame = ready!(body.poll_frame(cx, &sent.progress));
-                (frame, sent)
-            }
+            Self::Replay(body, sent) => (body.poll_frame(cx, &sent.progress), sent),
         };
-        Poll::Ready(frame.map(|frame| sent.pass(frame)))
+        match frame {
+            Poll::Ready(frame) => Poll::Ready(frame.map(|frame| sent.pass(frame))),
+            Poll::Pending => {
+                ready!(sent.progress.poll_given_up(cx));
+                Poll::Ready(Some(Err(SendError::Idle)))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -168,7 +186,7 @@ impl ReplyBody {
         let ended = body.is_end_stream();
         let (rest, idle) = Rest::new(body, bodiless, keep_alive, record, held);
         if ended {
-            rest.complete();
+            rest.complete(&idle);
             return Self::Local(None);
         }
         Self::Upstream(Streamed {
@@ -242,7 +260,7 @@ impl Body for ReplyBody {
         // the end is done with the last piece.
         let last = frame.as_ref().is_none_or(Frame::is_trailers) || rest.body.is_end_stream();
         if last && let Some(rest) = streamed.rest.take() {
-            rest.complete();
+            rest.complete(&streamed.idle);
         }
         Poll::Ready(frame.map(Ok))
     }

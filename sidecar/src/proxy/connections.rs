@@ -108,12 +108,22 @@ impl Connection {
         self.in_flight.set(self.in_flight.get() + 1);
     }
 
+    /// Keeps it busy as long as the answer lives, too.
+    pub(super) fn hold(self: &Rc<Self>) -> Busy {
+        self.in_flight.set(self.in_flight.get() + 1);
+        Busy(self.clone())
+    }
+
     /// A response is complete, as far as we are concerned.
     pub(super) fn idle(&self) {
+        let left = self.in_flight.get().saturating_sub(1);
+        self.in_flight.set(left);
+        if left > 0 {
+            return;
+        }
         let mut head = self.head.borrow_mut();
         head.clear();
         head.shrink_to(KEPT_HEAD);
-        self.in_flight.set(self.in_flight.get().saturating_sub(1));
         self.since_now();
     }
 
@@ -167,6 +177,21 @@ impl Drop for Connection {
         if let Some(owner) = self.owner.upgrade() {
             owner.open.borrow_mut().remove(&self.key);
             owner.ended.notify_one();
+        }
+    }
+}
+
+/// Keeps a connection busy as long as it lives: the response may be over before the request.
+#[derive(Debug)]
+pub(super) struct Busy(Rc<Connection>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.idle();
+        if self.0.in_flight.get() == 0 {
+            // If the request has been given up, HTTP must see that nobody takes what is still
+            // to come of it.
+            self.0.wake();
         }
     }
 }
@@ -281,5 +306,27 @@ mod tests {
         assert_eq!([&idle, &slow, &busy].map(expired), [true, true, false]);
         drop((idle, slow));
         assert_eq!(connections.len(), 1);
+    }
+
+    #[test]
+    fn a_connection_is_busy_until_response_and_request_have_ended() {
+        let connections = Connections::new();
+        let start = Instant::now();
+        connections.sweep(start);
+        let connection = connections.open();
+        connection.read();
+        connection.busy();
+        let request = connection.hold();
+        connection.idle();
+        connection.read();
+        assert!(!connection.awaits_head());
+        connections.sweep(start + 2 * IDLE_TIMEOUT);
+        assert!(!connection.expired());
+        drop(request);
+        assert!(connection.awaits_head());
+        connections.sweep(start + 3 * IDLE_TIMEOUT);
+        assert!(!connection.expired());
+        connections.sweep(start + 3 * IDLE_TIMEOUT + Duration::from_secs(1));
+        assert!(connection.expired());
     }
 }

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::Either;
@@ -23,7 +24,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use smallvec::SmallVec;
 
-use super::body::Outbound;
+use super::body::{Outbound, Progress};
 use super::gate::Gate;
 use super::upstream::{Upstream, Want};
 pub(super) use account::{Account, Use};
@@ -116,6 +117,22 @@ impl Lease {
         match &self.sender {
             Sender::One(sender) => sender.is_ready(),
             Sender::Two(stream) => !stream.is_closed(),
+        }
+    }
+
+    /// Whether a request that had a body is over, given that its response is.
+    pub(super) fn is_free(&self, progress: &Progress) -> bool {
+        match &self.sender {
+            Sender::One(sender) => sender.is_ready() || sender.is_closed(),
+            Sender::Two(_) => progress.is_sent(),
+        }
+    }
+
+    /// Ready when it is over.
+    pub(super) fn poll_free(&mut self, progress: &Progress, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.sender {
+            Sender::One(sender) => sender.poll_free(cx),
+            Sender::Two(_) => progress.poll_sent(cx),
         }
     }
 
@@ -265,8 +282,8 @@ impl Pool {
             let at = found?;
             let idle = slot.idle.remove(at);
             self.idle.set(self.idle.get() - 1);
-            // A sender that is not ready belongs to a connection that is still sending a
-            // request whose response came early; it is not worth waiting for.
+            // A sender that is not ready belongs to a connection that is about to end; it is
+            // not worth waiting for.
             let usable = idle.until > now && idle.sender.is_ready();
             let usable = usable && upstream.addresses.contain(&idle.address);
             let account = idle.account.upgrade();

@@ -14,7 +14,7 @@ use http::request::Parts;
 
 use super::access_log::Line;
 use super::backend::Backend;
-use super::connections::Connection;
+use super::connections::{Busy, Connection};
 use super::headers::{X_FORWARDED_FOR, X_REQUEST_ID};
 use super::limits::Admitted;
 use super::metrics::CodeClass;
@@ -206,6 +206,11 @@ impl Record {
     /// Where the request is served.
     pub(super) fn worker(&self) -> &Rc<Worker> {
         &self.worker
+    }
+
+    /// Keeps the caller's connection busy also when the record is finished.
+    pub(super) fn hold_caller(&self) -> Busy {
+        self.connection.hold()
     }
 
     /// When the head came in.

@@ -24,4 +24,5 @@ mod safety;
 mod streams;
 mod tls;
 mod upgrades;
+mod uploads;
 mod upstream_failures;

@@ -37,6 +37,11 @@ impl Idle {
         Self::new(self.progress.clone(), self.patience)
     }
 
+    /// How the bodies stand.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// A piece has moved.
     pub(super) fn moved(&self) {
         // Without a timer nobody looks: the first wait counts from its own beginning.

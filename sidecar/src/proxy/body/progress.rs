@@ -1,7 +1,8 @@
 //! How the bodies of an exchange stand.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 /// When a body of an exchange last moved, in either direction, how much of the request's there
@@ -15,6 +16,21 @@ struct State {
     most: u64,
     oversized: Cell<bool>,
     broken_off: Cell<bool>,
+    request: Request,
+}
+
+/// The request's body.
+#[derive(Debug, Default)]
+struct Request {
+    /// Whether there is one.
+    exists: Cell<bool>,
+    /// How many send it: one, and those of former attempts that are not gone yet.
+    senders: Cell<usize>,
+    given_up: Cell<bool>,
+    /// Wakes who sends it.
+    sender: RefCell<Option<Waker>>,
+    /// Wakes who waits for its end.
+    waiting: RefCell<Option<Waker>>,
 }
 
 impl Progress {
@@ -25,6 +41,7 @@ impl Progress {
             most,
             oversized: Cell::new(false),
             broken_off: Cell::new(false),
+            request: Request::default(),
         }))
     }
 
@@ -60,5 +77,66 @@ impl Progress {
     /// Whether the caller has broken off the request's body.
     pub(in crate::proxy) fn broken_off(&self) -> bool {
         self.0.broken_off.get()
+    }
+
+    /// The request has a body, and it is being sent.
+    pub(super) fn begin(&self) {
+        let request = &self.0.request;
+        request.exists.set(true);
+        request.senders.set(request.senders.get() + 1);
+    }
+
+    /// It is no longer sent.
+    pub(super) fn end(&self) {
+        let request = &self.0.request;
+        let left = request.senders.get().saturating_sub(1);
+        request.senders.set(left);
+        if left == 0
+            && let Some(waker) = request.waiting.take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Whether the request has a body.
+    pub(super) fn has_body(&self) -> bool {
+        self.0.request.exists.get()
+    }
+
+    /// Whether the request's body is not being sent, or no longer.
+    pub(in crate::proxy) fn is_sent(&self) -> bool {
+        self.0.request.senders.get() == 0
+    }
+
+    /// Ready when the request's body is not being sent, or no longer.
+    pub(in crate::proxy) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_sent() {
+            return Poll::Ready(());
+        }
+        self.0.request.waiting.replace(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
+    /// The rest of the request is not worth waiting for.
+    pub(super) fn give_up(&self) {
+        self.0.request.given_up.set(true);
+        if let Some(waker) = self.0.request.sender.take() {
+            waker.wake();
+        }
+    }
+
+    /// Ready when it has been given up. Who sends it asks when there is nothing to send yet.
+    pub(super) fn poll_given_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0.request.given_up.get() {
+            return Poll::Ready(());
+        }
+        let mut known = self.0.request.sender.borrow_mut();
+        if !known
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            *known = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }

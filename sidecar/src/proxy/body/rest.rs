@@ -47,9 +47,15 @@ impl Rest {
     }
 
     /// The response has been read to its end.
-    pub(super) fn complete(self) {
+    pub(super) fn complete(self, idle: &Idle) {
         let now = Instant::now();
-        self.lease.hand_back(now, self.keep_alive);
+        match idle.progress().has_body() && !self.lease.is_free(idle.progress()) {
+            false => self.lease.hand_back(now, self.keep_alive),
+            true => {
+                let freed = freed(self.lease, self.keep_alive, idle.again());
+                self.record.worker().drive(freed);
+            }
+        }
         self.record.finish(now);
     }
 
@@ -67,7 +73,7 @@ impl Rest {
             return;
         }
         match poll_end(&mut self.body, &mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(true) => self.complete(),
+            Poll::Ready(true) => self.complete(&idle),
             Poll::Ready(false) => self.record.finish(Instant::now()),
             Poll::Pending => {
                 // To go now would tell the instance that nobody wants its answer, and would
@@ -79,12 +85,25 @@ impl Rest {
                         ended => ended,
                     });
                     if ended.await {
-                        lease.hand_back(Instant::now(), keep_alive);
+                        freed(lease, keep_alive, idle).await;
                     }
                 });
                 self.record.finish(Instant::now());
             }
         }
+    }
+}
+
+/// Gives the connection back once the request has ended as well, which may be longer than its
+/// response. One that does not move is given up.
+async fn freed(mut lease: Lease, keep_alive: Option<Duration>, mut idle: Idle) {
+    let free = poll_fn(|cx| match lease.poll_free(idle.progress(), cx) {
+        Poll::Pending => idle.poll(cx).map(|()| false),
+        Poll::Ready(()) => Poll::Ready(true),
+    });
+    match free.await {
+        true => lease.hand_back(Instant::now(), keep_alive),
+        false => idle.progress().give_up(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Connections in HTTP/1, which carry one exchange at a time.
 
+use std::task::{Context, Poll};
+
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
@@ -27,6 +29,11 @@ impl Single {
     /// Whether it has ended.
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+
+    /// Ready when a request can be sent, or never again.
+    pub(super) fn poll_free(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sender.poll_ready(cx).map(|_| ())
     }
 
     pub(super) fn send(
