@@ -18,7 +18,7 @@ use super::pool::Lease;
 use super::record::{Flag, Record};
 use super::replay::Replay;
 use super::upstream::InFlight;
-use idle::Idle;
+pub(super) use idle::Idle;
 pub(super) use progress::Progress;
 use rest::Rest;
 
@@ -184,11 +184,12 @@ impl ReplyBody {
         held: Held,
     ) -> Self {
         let ended = body.is_end_stream();
-        let (rest, idle) = Rest::new(body, bodiless, keep_alive, record, held);
+        let (rest, mut idle) = Rest::new(body, bodiless, keep_alive, record, held);
         if ended {
             rest.complete(&idle);
             return Self::Local(None);
         }
+        rest.tell(&mut idle);
         Self::Upstream(Streamed {
             rest: Some(rest),
             idle,
@@ -250,6 +251,7 @@ impl Body for ReplyBody {
             Poll::Ready(Some(Ok(frame))) => Some(frame),
             Poll::Ready(None) => None,
             Poll::Pending => {
+                streamed.idle.waits();
                 ready!(streamed.idle.poll(cx));
                 streamed.broken(Flag::TimedOut);
                 return Poll::Ready(Some(Err(BodyError::Idle)));

@@ -102,6 +102,11 @@ impl Connection {
         self.within_head.set(false);
     }
 
+    /// Whether requests share it, as in HTTP/2.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.multiplexed.get()
+    }
+
     /// A whole head has come in.
     pub(super) fn busy(&self) {
         self.within_head.set(false);

@@ -1,5 +1,6 @@
 //! One conversation with a caller: which protocol it speaks, and its connection's end.
 
+mod stalls;
 mod watched;
 
 use std::future::poll_fn;
@@ -10,7 +11,6 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
@@ -27,6 +27,7 @@ use super::serve::Serve;
 use super::transport::Transport;
 use super::worker::Worker;
 use super::{http2 as bounds, tls};
+use stalls::Exchanges;
 pub(super) use watched::Watched;
 
 /// Bounds the head of a request, and what is read ahead of a slow instance.
@@ -135,9 +136,9 @@ async fn speak_http2(
     stream: Watched,
 ) -> hyper::Result<()> {
     connection.multiplex();
-    let on_worker = OnWorker(serve.worker.clone());
+    let exchanges = Exchanges(serve.worker.clone());
     let stream = Gathered::new(stream);
-    let conversation = http2::Builder::new(on_worker)
+    let conversation = http2::Builder::new(exchanges)
         .timer(TokioTimer::new())
         .keep_alive_interval(bounds::PING_EVERY)
         .keep_alive_timeout(bounds::PING_TIMEOUT)
@@ -186,16 +187,6 @@ async fn guard<F: Future>(
         work.as_mut().poll(cx).map(Some)
     })
     .await
-}
-
-/// Runs what a connection in HTTP/2 needs beside it, on its own thread.
-#[derive(Clone)]
-pub(super) struct OnWorker(pub(super) Rc<Worker>);
-
-impl<F: Future<Output = ()> + 'static> Executor<F> for OnWorker {
-    fn execute(&self, work: F) {
-        self.0.drive(work);
-    }
 }
 
 /// Counts for as long as it lives.

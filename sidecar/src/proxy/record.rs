@@ -208,6 +208,11 @@ impl Record {
         &self.worker
     }
 
+    /// Whether the caller's connection carries other requests at the same time.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.connection.is_multiplexed()
+    }
+
     /// Keeps the caller's connection busy also when the record is finished.
     pub(super) fn hold_caller(&self) -> Busy {
         self.connection.hold()

@@ -26,3 +26,4 @@ mod tls;
 mod upgrades;
 mod uploads;
 mod upstream_failures;
+mod windows;

@@ -1,7 +1,7 @@
 //! One thread of the data plane, with everything that is its own: runtime, listener, pools,
 //! log buffer. Workers share nothing that is written per request but counters.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::error;
 
 use super::access_log::{self, FLUSH_AFTER};
+use super::body::Idle;
 use super::connections::Connections;
 use super::doors::Doors;
 use super::listener;
@@ -39,6 +40,8 @@ pub(super) struct Worker {
     pub(super) log: Option<access_log::Buffer>,
     pub(super) buffers: Buffers,
     pub(super) clock: RefCell<Clock>,
+    /// What watches over the response that has just begun in HTTP/2, for the exchange's task.
+    pub(super) begun: Cell<Option<Idle>>,
     routes: RefCell<Cache<Arc<ArcSwap<Routes>>, Arc<Routes>>>,
     random: RefCell<fastrand::Rng>,
     tasks: RefCell<JoinSet<()>>,
@@ -56,6 +59,7 @@ impl Worker {
             log: log.map(access_log::Buffer::new),
             buffers: Buffers::default(),
             clock: RefCell::new(Clock::new()),
+            begun: Cell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             tasks: RefCell::default(),
         })

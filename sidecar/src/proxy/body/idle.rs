@@ -10,10 +10,12 @@ use super::Progress;
 
 /// Watches over the bodies of an exchange. A timer is made when there is something to wait
 /// for, so a body that comes with its head costs none.
-pub(super) struct Idle {
+pub(in crate::proxy) struct Idle {
     progress: Progress,
     patience: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether others look, too.
+    shared: bool,
 }
 
 impl Idle {
@@ -23,6 +25,7 @@ impl Idle {
             progress,
             patience,
             timer: None,
+            shared: false,
         }
     }
 
@@ -37,21 +40,33 @@ impl Idle {
         Self::new(self.progress.clone(), self.patience)
     }
 
+    /// Another one that watches beside it.
+    pub(super) fn share(&mut self) -> Self {
+        self.shared = true;
+        self.again()
+    }
+
     /// How the bodies stand.
-    pub(super) fn progress(&self) -> &Progress {
+    pub(in crate::proxy) fn progress(&self) -> &Progress {
         &self.progress
     }
 
     /// A piece has moved.
     pub(super) fn moved(&self) {
         // Without a timer nobody looks: the first wait counts from its own beginning.
-        if self.timer.is_some() {
+        if self.timer.is_some() || self.shared {
             self.progress.set(Instant::now());
         }
+        self.progress.hand_over(true);
+    }
+
+    /// There is no piece yet.
+    pub(super) fn waits(&self) {
+        self.progress.hand_over(false);
     }
 
     /// Ready when nothing has moved for too long.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::proxy) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (progress, patience) = (&self.progress, self.patience);
         let timer = self.timer.get_or_insert_with(|| {
             progress.set(Instant::now());

@@ -16,6 +16,8 @@ struct State {
     most: u64,
     oversized: Cell<bool>,
     broken_off: Cell<bool>,
+    /// Whether a piece of the response is being sent, in HTTP/2.
+    handed_over: Cell<bool>,
     request: Request,
 }
 
@@ -41,6 +43,7 @@ impl Progress {
             most,
             oversized: Cell::new(false),
             broken_off: Cell::new(false),
+            handed_over: Cell::new(false),
             request: Request::default(),
         }))
     }
@@ -77,6 +80,16 @@ impl Progress {
     /// Whether the caller has broken off the request's body.
     pub(in crate::proxy) fn broken_off(&self) -> bool {
         self.0.broken_off.get()
+    }
+
+    /// A piece of the response was asked for in HTTP/2, and was there or not.
+    pub(super) fn hand_over(&self, piece: bool) {
+        self.0.handed_over.set(piece);
+    }
+
+    /// Whether a piece of the response is being sent, in HTTP/2.
+    pub(in crate::proxy) fn is_handed_over(&self) -> bool {
+        self.0.handed_over.get()
     }
 
     /// The request has a body, and it is being sent.
@@ -118,7 +131,7 @@ impl Progress {
     }
 
     /// The rest of the request is not worth waiting for.
-    pub(super) fn give_up(&self) {
+    pub(in crate::proxy) fn give_up(&self) {
         self.0.request.given_up.set(true);
         if let Some(waker) = self.0.request.sender.take() {
             waker.wake();

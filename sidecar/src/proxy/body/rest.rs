@@ -46,6 +46,13 @@ impl Rest {
         (rest, idle)
     }
 
+    /// Tells the task of the exchange what watches over it, where there is such a task.
+    pub(super) fn tell(&self, idle: &mut Idle) {
+        if self.record.is_multiplexed() {
+            self.record.worker().begun.set(Some(idle.share()));
+        }
+    }
+
     /// The response has been read to its end.
     pub(super) fn complete(self, idle: &Idle) {
         let now = Instant::now();
