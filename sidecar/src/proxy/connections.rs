@@ -96,6 +96,12 @@ impl Connection {
         }
     }
 
+    /// What comes before the first request is done: the wait for that begins.
+    pub(super) fn opened(&self) {
+        self.within_head.set(false);
+        self.since_now();
+    }
+
     /// It turned out to speak HTTP/2.
     pub(super) fn multiplex(&self) {
         self.multiplexed.set(true);
@@ -311,6 +317,24 @@ mod tests {
         assert_eq!([&idle, &slow, &busy].map(expired), [true, true, false]);
         drop((idle, slow));
         assert_eq!(connections.len(), 1);
+    }
+
+    #[test]
+    fn a_handshake_takes_no_time_from_the_first_request() {
+        let connections = Connections::new();
+        let start = Instant::now();
+        connections.sweep(start);
+        let [slow, done] = [(); 2].map(|()| connections.open());
+        slow.read();
+        done.read();
+        connections.sweep(start + HEAD_TIMEOUT);
+        done.opened();
+        connections.sweep(start + 2 * HEAD_TIMEOUT + Duration::from_secs(1));
+        assert_eq!([slow.expired(), done.expired()], [true, false]);
+        // The first byte of a head begins the time for it.
+        done.read();
+        connections.sweep(start + 4 * HEAD_TIMEOUT);
+        assert!(done.expired());
     }
 
     #[test]

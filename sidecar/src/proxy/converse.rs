@@ -104,11 +104,15 @@ async fn open(
         let stream = Transport::Plain(stream);
         Ok((Watched::new(stream, seen, worker, connection), http2))
     };
-    if worker.shared.tls_server.is_some() {
-        // The handshake is part of the head: it may not take longer.
+    let tls = worker.shared.tls_server.is_some();
+    if tls {
+        // The handshake may take as long as a head.
         connection.read();
     }
     let begun = guard(connection, begin, |_| false).await;
+    if tls {
+        connection.opened();
+    }
     begun.transpose()
 }
 
