@@ -20,6 +20,7 @@ use super::replay::Replay;
 use super::upstream::InFlight;
 pub(super) use idle::Idle;
 pub(super) use progress::Progress;
+pub(super) use rest::End;
 use rest::Rest;
 
 /// What an exchange holds until the response has come to its end.
@@ -173,18 +174,17 @@ pub(super) struct Streamed {
 }
 
 impl ReplyBody {
-    /// Passes `body` on; `bodiless` is whether there is none, by the method or the status. At
-    /// its end the connection goes back to the pool and the record is finished; at once when
-    /// there is no body.
+    /// Passes `body` on. At its end the connection goes back to the pool and the record is
+    /// finished; at once when there is no body.
     pub(super) fn upstream(
         body: Incoming,
-        bodiless: bool,
+        end: End,
         keep_alive: Option<Duration>,
         record: Record,
         held: Held,
     ) -> Self {
         let ended = body.is_end_stream();
-        let (rest, mut idle) = Rest::new(body, bodiless, keep_alive, record, held);
+        let (rest, mut idle) = Rest::new(body, end, keep_alive, record, held);
         if ended {
             rest.complete(&idle);
             return Self::Local(None);

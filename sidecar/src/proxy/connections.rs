@@ -46,6 +46,8 @@ pub(super) struct Connection {
     /// Since when the caller takes nothing of what there is for it.
     stalled: Cell<Option<Instant>>,
     expired: Cell<bool>,
+    /// Whether its end must not look like the end of a response.
+    broken_off: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     owner: Weak<Connections>,
     key: u64,
@@ -141,6 +143,16 @@ impl Connection {
     /// Whether the connection has waited for too long and must be closed.
     pub(super) fn expired(&self) -> bool {
         self.expired.get()
+    }
+
+    /// A response that only the end of the connection ends has failed.
+    pub(super) fn break_off(&self) {
+        self.broken_off.set(true);
+    }
+
+    /// Whether the end of the connection is to be a reset.
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.broken_off.get()
     }
 
     /// Whether no further request is to be served.
@@ -255,6 +267,7 @@ impl Connections {
             since: Cell::new(self.now.get()),
             stalled: Cell::new(None),
             expired: Cell::new(false),
+            broken_off: Cell::new(false),
             waker: RefCell::default(),
             owner: Rc::downgrade(self),
             key,

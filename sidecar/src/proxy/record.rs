@@ -213,6 +213,11 @@ impl Record {
         self.connection.is_multiplexed()
     }
 
+    /// Has the end of the caller's connection told as a reset.
+    pub(super) fn break_off(&self) {
+        self.connection.break_off();
+    }
+
     /// Keeps the caller's connection busy also when the record is finished.
     pub(super) fn hold_caller(&self) -> Busy {
         self.connection.hold()

@@ -10,7 +10,7 @@ use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use super::attempt::{self, Answer};
-use super::body::ReplyBody;
+use super::body::{End, ReplyBody};
 use super::connections::{Connection, MAX_LINE};
 use super::headers::{self, Caller};
 use super::record::{Flag, Record};
@@ -39,6 +39,10 @@ impl Serve {
         request: Request<Incoming>,
     ) -> Result<Response<ReplyBody>, Closed> {
         let (mut head, body) = request.into_parts();
+        let asked = Asked {
+            head_only: head.method == Method::HEAD,
+            version: head.version,
+        };
         let mut record = Record::begin(&self.worker, &self.connection, &head, Instant::now());
         let traffic = translate::traffic(&head);
         let form = Form::of(&head, traffic);
@@ -78,7 +82,6 @@ impl Serve {
             return Ok(local(record, form, reply));
         }
         self.note_faults(&plan, &mut record);
-        let head_only = head.method == Method::HEAD;
         let outcome = attempt::run(&self.worker, &plan, traffic, head, body, &mut record).await;
         let outcome = outcome.map(|mut answer| {
             if let Some(cookie) = &plan.cookie {
@@ -94,7 +97,7 @@ impl Serve {
                     None => Ok(local(record, form, reply::unasked_switch(&plan.backend))),
                 }
             }
-            Ok(answer) => Ok(upstream(record, answer, head_only)),
+            Ok(answer) => Ok(upstream(record, answer, asked)),
             Err(why) => match reply::failed(&why, &plan.backend) {
                 Ok(reply) => Ok(local(record, form, reply)),
                 // What the record says by itself when it is dropped.
@@ -194,15 +197,34 @@ fn local(mut record: Record, form: Form, reply: Reply) -> Response<ReplyBody> {
     }
 }
 
-fn upstream(mut record: Record, answer: Answer, head_only: bool) -> Response<ReplyBody> {
+/// What the form of a response depends on.
+struct Asked {
+    head_only: bool,
+    version: Version,
+}
+
+impl Asked {
+    /// By what the caller knows where a response ends.
+    fn end(&self, status: StatusCode, body: &Incoming) -> End {
+        let without = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+        if self.head_only || without.contains(&status) {
+            End::Head
+        } else if self.version == Version::HTTP_10 && body.size_hint().exact().is_none() {
+            End::Connection
+        } else {
+            End::Told
+        }
+    }
+}
+
+fn upstream(mut record: Record, answer: Answer, asked: Asked) -> Response<ReplyBody> {
     let (mut head, body) = answer.response.into_parts();
     record.status = head.status.as_u16();
     framing::settle(&mut head.headers);
     let keep_alive = headers::drop_hop_by_hop(&mut head.headers);
     head.version = Version::HTTP_11;
     head.extensions.clear();
-    let without = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
-    let bodiless = head_only || without.contains(&head.status);
-    let body = ReplyBody::upstream(body, bodiless, keep_alive, record, answer.held);
+    let end = asked.end(head.status, &body);
+    let body = ReplyBody::upstream(body, end, keep_alive, record, answer.held);
     Response::from_parts(head, body)
 }

@@ -14,11 +14,21 @@ use crate::proxy::pool::Lease;
 use crate::proxy::record::{Flag, Record};
 use crate::proxy::upstream::InFlight;
 
+/// By what a caller knows where a response ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) enum End {
+    /// The head: the method or the status say that there is no body.
+    Head,
+    /// A length, the last chunk, or the end of the stream.
+    Told,
+    /// The end of the connection, in HTTP/1.0.
+    Connection,
+}
+
 /// The rest of a response, with everything that ends when it does.
 pub(super) struct Rest {
     pub(super) body: Incoming,
-    /// Whether there is no body, by the method or the status.
-    bodiless: bool,
+    end: End,
     lease: Lease,
     keep_alive: Option<Duration>,
     record: Record,
@@ -29,7 +39,7 @@ impl Rest {
     /// Of a response that has just begun, and what watches over it.
     pub(super) fn new(
         body: Incoming,
-        bodiless: bool,
+        end: End,
         keep_alive: Option<Duration>,
         record: Record,
         held: Held,
@@ -37,7 +47,7 @@ impl Rest {
         let idle = Idle::new(held.progress, held.patience);
         let rest = Self {
             body,
-            bodiless,
+            end,
             lease: held.lease,
             keep_alive,
             record,
@@ -68,6 +78,9 @@ impl Rest {
 
     /// It will not come to its end.
     pub(super) fn broken(mut self, flag: Flag) {
+        if self.end == End::Connection {
+            self.record.break_off();
+        }
         self.record.flag(flag);
         self.record.finish(Instant::now());
     }
@@ -76,7 +89,7 @@ impl Rest {
     /// though in HTTP/2 the instance may be yet to say so; otherwise the record says that the
     /// caller has gone.
     pub(super) fn left(mut self, mut idle: Idle) {
-        if !self.bodiless && self.body.size_hint().exact() != Some(0) {
+        if self.end != End::Head && self.body.size_hint().exact() != Some(0) {
             return;
         }
         match poll_end(&mut self.body, &mut Context::from_waker(Waker::noop())) {

@@ -152,6 +152,13 @@ impl Side for TokioIo<Watched> {
 
 impl Drop for Watched {
     fn drop(&mut self) {
+        if self.connection.is_broken_off() {
+            // Any other end would make a whole response of what came of it.
+            if let Some(stream) = &mut self.stream {
+                stream.inner_mut().break_off();
+            }
+            return;
+        }
         if let Some(stream) = self.stream.take() {
             let connection = self.connection.clone();
             self.worker.drive(async move {

@@ -226,3 +226,33 @@ async fn a_caller_that_goes_away_ends_the_request_at_the_instance() {
     .await;
     assert_eq!(port_of_nobody.unwrap().status, 404);
 }
+
+#[tokio::test]
+async fn a_caller_that_knows_the_end_by_the_connection_alone_sees_it_break_off() {
+    for (answer, whole) in [
+        (
+            &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"[..],
+            false,
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n\r\n",
+            true,
+        ),
+        (b"HTTP/1.1 200 OK\r\n\r\nhalf", true),
+    ] {
+        let origin = answering(answer).await;
+        let (_fabric, proxy) = rig(&origin.value()).await;
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        let text = b"GET /s/ HTTP/1.0\r\nHost: a\r\n\r\n";
+        stream.write_all(text).await.unwrap();
+        let mut heard = Vec::new();
+        let end = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut heard));
+        let end = end.await.unwrap().map_err(|e| e.kind());
+        let heard = String::from_utf8_lossy(&heard);
+        assert!(heard.ends_with("\r\n\r\nhalf"), "{heard}");
+        assert_eq!(end.is_ok(), whole, "{heard}");
+        if !whole {
+            assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
+        }
+    }
+}
