@@ -46,6 +46,8 @@ pub(super) struct Connection {
     /// Since when the caller takes nothing of what there is for it.
     stalled: Cell<Option<Instant>>,
     expired: Cell<bool>,
+    /// Whether it is told to end as it has waited for too long, in HTTP/2.
+    retired: Cell<bool>,
     /// Whether its end must not look like the end of a response.
     broken_off: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -56,11 +58,12 @@ pub(super) struct Connection {
 impl Connection {
     /// Bytes have come in.
     pub(super) fn read(&self) {
-        if self.in_flight.get() > 0 {
+        // In HTTP/2 they may be no more than answers to our own pings.
+        if self.in_flight.get() > 0 || self.multiplexed.get() {
             return;
         }
-        // In HTTP/1 only the first bytes of a head count: more of them buy no time.
-        if self.multiplexed.get() || !self.within_head.replace(true) {
+        // Only the first bytes of a head count: more of them buy no time.
+        if !self.within_head.replace(true) {
             self.since_now();
         }
     }
@@ -107,7 +110,7 @@ impl Connection {
     /// It turned out to speak HTTP/2.
     pub(super) fn multiplex(&self) {
         self.multiplexed.set(true);
-        self.within_head.set(false);
+        self.opened();
     }
 
     /// Whether requests share it, as in HTTP/2.
@@ -157,7 +160,7 @@ impl Connection {
 
     /// Whether no further request is to be served.
     pub(super) fn closing(&self) -> bool {
-        self.owner.upgrade().is_none_or(|owner| owner.closing.get())
+        self.retired.get() || self.owner.upgrade().is_none_or(|owner| owner.closing.get())
     }
 
     /// Remembers how to wake the connection's task.
@@ -174,12 +177,24 @@ impl Connection {
         if self.in_flight.get() > 0 {
             return false;
         }
-        let limit = if self.within_head.get() {
+        let limit = if self.within_head.get() || self.retired.get() {
             HEAD_TIMEOUT
         } else {
             IDLE_TIMEOUT
         };
         longer(self.since.get(), limit)
+    }
+
+    /// It has waited for too long. In HTTP/2 the caller is told which requests we have not
+    /// seen, so that none is lost, and the connection ends when that has been heard.
+    fn end(&self) {
+        let idle = self.multiplexed.get() && self.stalled.get().is_none();
+        if idle && !self.retired.replace(true) {
+            self.since_now();
+        } else {
+            self.expired.set(true);
+        }
+        self.wake();
     }
 
     fn since_now(&self) {
@@ -267,6 +282,7 @@ impl Connections {
             since: Cell::new(self.now.get()),
             stalled: Cell::new(None),
             expired: Cell::new(false),
+            retired: Cell::new(false),
             broken_off: Cell::new(false),
             waker: RefCell::default(),
             owner: Rc::downgrade(self),
@@ -291,8 +307,7 @@ impl Connections {
         self.now.set(now);
         for connection in self.all() {
             if connection.overdue(now) {
-                connection.expired.set(true);
-                connection.wake();
+                connection.end();
             }
         }
     }
@@ -330,6 +345,33 @@ mod tests {
         assert_eq!([&idle, &slow, &busy].map(expired), [true, true, false]);
         drop((idle, slow));
         assert_eq!(connections.len(), 1);
+    }
+
+    #[test]
+    fn a_connection_without_requests_ends_in_http2_whatever_else_comes_in() {
+        let connections = Connections::new();
+        let start = Instant::now();
+        connections.sweep(start);
+        let [idle, busy] = [(); 2].map(|()| connections.open());
+        for connection in [&idle, &busy] {
+            connection.multiplex();
+            connection.busy();
+        }
+        let later = start + IDLE_TIMEOUT;
+        connections.sweep(later);
+        idle.idle();
+        // Such as answers to pings.
+        let last = later + IDLE_TIMEOUT;
+        connections.sweep(last);
+        idle.read();
+        assert!(!idle.closing());
+        connections.sweep(last + Duration::from_secs(1));
+        // It is told first, and has time to hear it.
+        assert_eq!([&idle, &busy].map(|c| c.closing()), [true, false]);
+        connections.sweep(last + HEAD_TIMEOUT);
+        assert!(!idle.expired());
+        connections.sweep(last + HEAD_TIMEOUT + Duration::from_secs(2));
+        assert_eq!([&idle, &busy].map(|c| c.expired()), [true, false]);
     }
 
     #[test]
