@@ -16,6 +16,8 @@ use crate::{ports, wait};
 pub struct Fabric {
     /// The registry.
     pub registry: Server,
+    /// The registries that sidecars are told of, where it is not that one.
+    pub registry_urls: Option<String>,
     /// The controller.
     pub controller: Server,
     /// A folder that ends with the fabric.
@@ -46,13 +48,18 @@ pub struct Service {
 impl Fabric {
     /// Starts the two servers with their state in memory.
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let registry = Server::registry(&[]).await;
         let controller = Server::controller(&[]).await;
+        Self::of(registry, controller)
+    }
+
+    /// Around servers that run already.
+    pub fn of(registry: Server, controller: Server) -> Self {
         Self {
             registry,
+            registry_urls: None,
             controller,
-            folder,
+            folder: tempfile::tempdir().unwrap(),
         }
     }
 
@@ -64,9 +71,8 @@ impl Fabric {
         let registry = Server::registry(&["--store=embedded", &registry]).await;
         let controller = Server::controller(&["--database_type=embedded", &controller]).await;
         Self {
-            registry,
-            controller,
             folder,
+            ..Self::of(registry, controller)
         }
     }
 
@@ -134,11 +140,12 @@ impl Fabric {
             true => "",
             false => "  worker_threads: 1\n",
         };
+        let registries = self.registry_urls.as_ref().unwrap_or(&self.registry.url);
         let config = format!(
             "service:\n  name: {name}\n  tags: [version={version}]\nproxy: true\n{more}\
              registry:\n  url: {}\ncontroller:\n  url: {}\nproxy_config:\n  \
              http_listener_port: {proxy}\n  admin_port: {admin}\n{workers}{own}",
-            self.registry.url, self.controller.url
+            registries, self.controller.url
         );
         let file = self.folder.path().join(format!("sidecar-{proxy}.yaml"));
         std::fs::write(&file, config).unwrap();
