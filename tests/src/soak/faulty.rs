@@ -1,6 +1,7 @@
 //! An instance that never answers well: what it does to a connection is drawn anew each time.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::churn;
 use crate::fabric::Fabric;
+use crate::server::client;
 
 /// What it says before it breaks off, stalls, or both.
 const SAID: [&str; 7] = [
@@ -22,6 +24,9 @@ const SAID: [&str; 7] = [
 ];
 /// How many of them are within a head, so that a stall is ended by the rule's time limit.
 const HEADS: usize = 3;
+
+/// Well within its time to live.
+const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// The instance.
 pub(super) struct Faulty {
@@ -46,10 +51,17 @@ impl Faulty {
                 }
             }
         });
-        Self {
-            id: register(fabric, address).await,
-            _task: task,
-        }
+        let id = register(fabric, address).await;
+        let renew = format!("{}/api/v1/instances/{id}/heartbeat", fabric.registry.url);
+        task.spawn(async move {
+            let http = client();
+            loop {
+                tokio::time::sleep(HEARTBEAT).await;
+                // A registry that is away now is asked again long before the instance ends.
+                let _ = http.put(&renew).send().await;
+            }
+        });
+        Self { id, _task: task }
     }
 
     /// Takes it out of the registry.
