@@ -8,6 +8,7 @@ use a8_tests::etcd::{Cluster, MEMBERS};
 use a8_tests::fabric::{Fabric, load};
 use a8_tests::server::{Server, client};
 use a8_tests::wait;
+use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -177,4 +178,77 @@ async fn an_etcd_that_is_away_is_told_and_comes_back() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn capacity_and_preconditions_hold_across_servers() {
+    const CAPACITY: usize = 20;
+    let etcd = Cluster::start().await;
+    let store = format!("--store_address={}", etcd.addresses());
+    let capacity = format!("--namespace_capacity={CAPACITY}");
+    let args = ["--store=etcd", &store, &capacity];
+    let registries = [Server::registry(&args).await, Server::registry(&args).await];
+    let newcomers = (0..3 * CAPACITY).map(|n| {
+        let registry = &registries[n % 2];
+        async move {
+            registry
+                .post("/api/v1/instances", &instance(n))
+                .await
+                .status
+                .as_u16()
+        }
+    });
+    let mut statuses = futures_util::future::join_all(newcomers).await;
+    statuses.sort_unstable();
+    let accepted = statuses.iter().filter(|status| **status == 201).count();
+    assert_eq!(accepted, CAPACITY, "{statuses:?}");
+    assert!(
+        statuses
+            .iter()
+            .all(|status| [201, 403, 503].contains(status)),
+        "{statuses:?}"
+    );
+    // The same instance at both is one.
+    let list = registries[1]
+        .get("/api/v1/instances")
+        .await
+        .expect(200)
+        .json();
+    let value = list["instances"][0]["endpoint"]["value"].as_str().unwrap();
+    let n = value.trim_start_matches('h').trim_end_matches(":80");
+    let known = instance(n.parse().unwrap());
+    for registry in &registries {
+        let again = registry
+            .post("/api/v1/instances", &known)
+            .await
+            .expect(201)
+            .json();
+        assert_eq!(again["id"], list["instances"][0]["id"]);
+    }
+
+    let database = format!("--database_host={}", etcd.addresses());
+    let args = ["--database_type=etcd", &database];
+    let [one, other] = [
+        Server::controller(&args).await,
+        Server::controller(&args).await,
+    ];
+    one.post("/v1/rules", &rule("r")).await.expect(201);
+    // The other one may be a moment behind; a write at it is not.
+    let seen = one
+        .get("/v1/rules")
+        .await
+        .expect(200)
+        .header("etag")
+        .to_owned();
+    let put = |server: &Server, tag: &str| {
+        server
+            .call(Method::PUT, "/v1/rules")
+            .header("if-match", tag)
+            .json(&rule("r"))
+            .send()
+    };
+    put(&other, &seen).await.expect(200);
+    put(&one, &seen).await.refused(412, "revision_mismatch");
+    other.delete("/v1/rules?id=r").await.expect(200);
+    one.put("/v1/rules", &rule("r")).await.refused(404, "r");
 }

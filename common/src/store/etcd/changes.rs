@@ -127,12 +127,10 @@ impl Changes {
             let message = message.and_then(|message| message.ok_or_else(ended));
             match message.and_then(|message| self.take(&message)) {
                 Ok(()) => {}
-                Err(e @ Trouble::Elsewhere { .. }) => {
-                    self.members.leave(at, &e);
+                Err(e @ (Trouble::Elsewhere { .. } | Trouble::Denied(_))) => {
+                    self.members.blame(at, &e).await;
                     self.open = None;
                 }
-                // A token that has ended is made anew by whoever asks next.
-                Err(Trouble::Denied(_)) => self.open = None,
                 Err(e) => return Err(self.error(e)),
             }
         }

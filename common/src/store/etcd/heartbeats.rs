@@ -106,7 +106,7 @@ impl Speaker {
                 self.sent = 0;
                 if let Err((at, e)) = spoken {
                     debug!(reason = e.reason(), "a stream of heartbeats broke");
-                    self.members.leave(at, &e);
+                    self.members.blame(at, &e).await;
                     self.give_up(&e);
                     sleep(PAUSE.mul_f64(fastrand::f64() + 0.5)).await;
                 }

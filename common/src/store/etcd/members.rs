@@ -197,11 +197,20 @@ impl Members {
             Ok(_) if member.failing.swap(false, Ordering::Relaxed) => {
                 info!(member = member.url, "etcd: a member serves again");
             }
-            // The next who asks makes a new client, with a new token.
-            Err(Trouble::Denied(_)) => *member.client.lock().await = None,
+            Err(e @ Trouble::Denied(_)) => self.blame(at, e).await,
             _ => {}
         }
         answer
+    }
+
+    /// Draws the consequence of what a member answered to whoever holds a stream with it.
+    pub(super) async fn blame(&self, at: usize, why: &Trouble) {
+        match why {
+            Trouble::Elsewhere { .. } => self.leave(at, why),
+            // The next who asks makes a new client, with a new token.
+            Trouble::Denied(_) => *self.members[at].client.lock().await = None,
+            _ => {}
+        }
     }
 
     /// The member that leads, where it says so in time; heartbeats cost least there, since
