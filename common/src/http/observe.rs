@@ -7,9 +7,8 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use tracing::{Instrument, debug, info_span};
-use uuid::Uuid;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use tracing::debug;
 
 use super::{Reply, Server, reply};
 
@@ -36,10 +35,39 @@ impl RequestId {
         }
     }
 
+    /// 128 random bits. They need not be hard to guess, and asking the system for them would
+    /// cost as much as the rest of a heartbeat's handler.
     fn fresh() -> Self {
-        let mut buffer = Uuid::encode_buffer();
-        let text = Uuid::new_v4().simple().encode_lower(&mut buffer);
-        Self(HeaderValue::from_str(text).expect("hex digits fit into a header"))
+        let text = format!("{:032x}", fastrand::u128(..));
+        Self(HeaderValue::from_str(&text).expect("hex digits fit into a header"))
+    }
+}
+
+/// What a log line about a request says of it.
+#[derive(Clone)]
+pub(super) struct About {
+    id: RequestId,
+    method: Method,
+    uri: Uri,
+}
+
+tokio::task_local! {
+    /// The request that is being answered. A span of its own would be written out for every
+    /// request, whether or not there is anything to log.
+    static ABOUT: About;
+}
+
+impl About {
+    /// The request that is being answered here, if one is.
+    pub(super) fn now() -> Option<Self> {
+        ABOUT.try_with(Self::clone).ok()
+    }
+}
+
+/// `GET /v1/rules, 5f0c…`: one text for the log.
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}, {}", self.method, self.uri.path(), self.id)
     }
 }
 
@@ -65,21 +93,30 @@ pub(super) async fn observe(
 ) -> Response {
     let id = RequestId::of(request.headers());
     let counted = server.metrics.begin(&request);
-    let span = info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let about = About {
+        id: id.clone(),
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+    };
     let extensions = request.extensions_mut();
-    extensions.insert(id.clone());
+    extensions.insert(id);
     extensions.insert(server.stop.clone());
     extensions.insert(server.clone());
 
     let work = async {
         let response = next.run(request).await;
-        reply::draw(server.shape, response).await
+        let mut response = reply::draw(server.shape, response).await;
+        let time = counted.end(response.status());
+        let status = response.status().as_u16();
+        ABOUT.with(|about| {
+            debug!(request = %about, status, ?time, "answered");
+            response
+                .headers_mut()
+                .insert(X_REQUEST_ID, about.id.0.clone());
+        });
+        response
     };
-    let mut response = work.instrument(span.clone()).await;
-    response.headers_mut().insert(X_REQUEST_ID, id.0);
-    let time = counted.end(response.status());
-    span.in_scope(|| debug!(status = response.status().as_u16(), ?time, "answered"));
-    response
+    ABOUT.scope(about, work).await
 }
 
 /// What the stack put beside the request.

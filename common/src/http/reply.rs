@@ -15,6 +15,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 use tracing::{error, warn};
 
+use super::observe::About;
 use crate::run::chain;
 
 /// How a server writes an error: the JSON body of a reply.
@@ -92,10 +93,12 @@ impl Reply {
 
     /// Writes the cause to the log, under the request's id.
     pub fn log(self, cause: &(dyn Error + 'static)) -> Self {
+        let request = About::now().map(|about| about.to_string());
+        let (code, error) = (&*self.0.code, chain(cause));
         if self.0.status.is_server_error() {
-            error!(code = %self.0.code, error = %chain(cause), "request failed");
+            error!(request, code, %error, "request failed");
         } else {
-            warn!(code = %self.0.code, error = %chain(cause), "request refused");
+            warn!(request, code, %error, "request refused");
         }
         self
     }
@@ -204,7 +207,12 @@ pub(super) fn from_panic(panic: Box<dyn Any + Send>) -> Response {
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
-    error!(panic = text.unwrap_or("unknown"), "a handler panicked");
+    let request = About::now().map(|about| about.to_string());
+    error!(
+        request,
+        panic = text.unwrap_or("unknown"),
+        "a handler panicked"
+    );
     Reply::internal().into_response()
 }
 
