@@ -53,10 +53,10 @@ async fn main() {
     println!("\n| with the memory store | requests/s | CPU µs each | RSS MB |");
     println!("|---|--:|--:|--:|");
     let registry = filled(2000).await;
-    let listed = wrk(&registry, &get(&folder, "/api/v1/instances")).await;
+    let listed = wrk(&registry, &Load::Path("/api/v1/instances")).await;
     row("2,000 instances listed", &listed, &registry);
     let registry = filled(10).await;
-    let listed = wrk(&registry, &get(&folder, "/api/v1/services/s")).await;
+    let listed = wrk(&registry, &Load::Path("/api/v1/services/s")).await;
     row("one service of 10 listed", &listed, &registry);
     let controller = Server::controller(&[]).await;
     let rules: Vec<Value> = (0..200).map(rule).collect();
@@ -64,7 +64,7 @@ async fn main() {
         .post("/v1/rules", &json!({ "rules": rules }))
         .await
         .expect(201);
-    let listed = wrk(&controller, &get(&folder, "/v1/rules")).await;
+    let listed = wrk(&controller, &Load::Path("/v1/rules")).await;
     row("200 rules listed", &listed, &controller);
 
     let registry = filled(MANY).await;
@@ -91,17 +91,23 @@ struct Measured {
     cpu: f64,
 }
 
-/// A load's script, and what it asks for first.
-struct Script {
-    file: String,
+/// What wrk asks for.
+enum Load {
+    /// The same again and again.
+    Path(&'static str),
+    /// What the script in this file makes.
+    Script(String),
 }
 
-async fn wrk(server: &Server, script: &Script) -> Measured {
-    let seconds = format!("-d{SECONDS}s");
+async fn wrk(server: &Server, load: &Load) -> Measured {
+    let mut wrk = Command::new("wrk");
+    wrk.args(["-t1", "-c32", &format!("-d{SECONDS}s")]);
+    match load {
+        Load::Path(path) => wrk.arg(format!("{}{path}", server.url)),
+        Load::Script(file) => wrk.args(["-s", file, &server.url]),
+    };
     let before = cpu(server.process.id());
-    let run = Command::new("wrk")
-        .args(["-t1", "-c32", &seconds, "-s", &script.file, &server.url])
-        .output();
+    let run = wrk.output();
     let text = String::from_utf8(run.await.unwrap().stdout).unwrap();
     let used = cpu(server.process.id()) - before;
     assert!(
@@ -127,16 +133,14 @@ async fn wrk(server: &Server, script: &Script) -> Measured {
     }
 }
 
-fn script(folder: &TempDir, name: &str, text: &str) -> Script {
+fn script(folder: &TempDir, name: &str, text: &str) -> Load {
     let file = folder.path().join(name);
     std::fs::write(&file, text).unwrap();
-    Script {
-        file: file.display().to_string(),
-    }
+    Load::Script(file.display().to_string())
 }
 
 /// Another instance each time.
-fn register(folder: &TempDir) -> Script {
+fn register(folder: &TempDir) -> Load {
     let text = r#"
 local n = 0
 function request()
@@ -147,11 +151,6 @@ function request()
 end
 "#;
     script(folder, "register.lua", text)
-}
-
-fn get(folder: &TempDir, path: &str) -> Script {
-    let text = format!("function request() return wrk.format(\"GET\", \"{path}\") end\n");
-    script(folder, "get.lua", &text)
 }
 
 /// Heartbeats of a thousand instances in turn.
