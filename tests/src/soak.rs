@@ -117,6 +117,7 @@ async fn round(
         loads::all(ground),
         streams::all(ground),
         churns,
+        churn::renew(fabric, &ground.going),
         rules::churn(fabric, gateway, ground),
         meanwhile(&ground.going),
     );

@@ -1,9 +1,9 @@
 //! Instances that come, leave and die.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
 
 use super::ground::Ground;
 use crate::epochs::Epochs;
@@ -58,10 +58,34 @@ pub(super) fn size(troops: &[Troop]) -> usize {
     troops.iter().map(|troop| troop.members.len()).sum()
 }
 
+/// The time from one heartbeat to the next.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
 /// Registers an instance, and returns its id.
 pub(super) async fn register(fabric: &Fabric, instance: &Value) -> String {
     let reply = fabric.registry.post("/api/v1/instances", instance).await;
     reply.expect(201).json()["id"].as_str().unwrap().to_owned()
+}
+
+/// Sends heartbeats for all that are registered, well within their time to live, as long as
+/// `going`.
+pub(super) async fn renew(fabric: &Fabric, going: &AtomicBool) {
+    let mut due = Instant::now() + HEARTBEAT;
+    while going.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if Instant::now() < due {
+            continue;
+        }
+        due = Instant::now() + HEARTBEAT;
+        let list = fabric.registry.get("/api/v1/instances?fields=id").await;
+        for instance in list.expect(200).json()["instances"].as_array().unwrap() {
+            let id = instance["id"].as_str().unwrap();
+            let path = format!("/api/v1/instances/{id}/heartbeat");
+            // One may have left meanwhile.
+            let renewed = fabric.registry.put(&path, &json!({})).await;
+            assert!([200, 410].contains(&renewed.status.as_u16()), "{renewed:?}");
+        }
+    }
 }
 
 /// Takes an instance out of the registry.

@@ -1,7 +1,6 @@
 //! An instance that never answers well: what it does to a connection is drawn anew each time.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,7 +9,6 @@ use tokio::task::JoinSet;
 
 use super::churn;
 use crate::fabric::Fabric;
-use crate::server::client;
 
 /// What it says before it breaks off, stalls, or both.
 const SAID: [&str; 7] = [
@@ -24,9 +22,6 @@ const SAID: [&str; 7] = [
 ];
 /// How many of them are within a head, so that a stall is ended by the rule's time limit.
 const HEADS: usize = 3;
-
-/// Well within its time to live.
-const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// The instance.
 pub(super) struct Faulty {
@@ -52,15 +47,6 @@ impl Faulty {
             }
         });
         let id = register(fabric, address).await;
-        let renew = format!("{}/api/v1/instances/{id}/heartbeat", fabric.registry.url);
-        task.spawn(async move {
-            let http = client();
-            loop {
-                tokio::time::sleep(HEARTBEAT).await;
-                // A registry that is away now is asked again long before the instance ends.
-                let _ = http.put(&renew).send().await;
-            }
-        });
         Self { id, _task: task }
     }
 
