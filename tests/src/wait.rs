@@ -15,13 +15,9 @@ where
     F: FnMut() -> W,
     W: Future<Output = Result<T, String>>,
 {
-    let start = Instant::now();
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(last) if start.elapsed() > PATIENCE => panic!("waited for {what}; last: {last}"),
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
+    match whether(&mut ask).await {
+        Ok(answer) => answer,
+        Err(last) => panic!("waited for {what}; last: {last}"),
     }
 }
 

@@ -125,6 +125,11 @@ impl Setting {
         self
     }
 
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The environment variable that sets it.
     pub fn variable(&self) -> String {
         variable(self.name)

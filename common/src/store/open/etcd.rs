@@ -89,16 +89,9 @@ impl Names {
 
     /// Those of the settings that somebody set.
     pub(super) fn set_in(&self, settings: &Settings) -> Vec<&'static str> {
-        let all = [
-            self.address,
-            self.user,
-            self.password,
-            self.ca_cert_file,
-            self.cert_file,
-            self.key_file,
-            self.prefix,
-        ];
-        all.into_iter()
+        let names = self.settings().map(|setting| setting.name());
+        names
+            .into_iter()
             .filter(|name| settings.is_set(name))
             .collect()
     }
