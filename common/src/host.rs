@@ -1,6 +1,7 @@
 //! What makes a process of a server: the settings that every server has, and the order in
 //! which its parts begin and end.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,7 +10,7 @@ use tracing::warn;
 
 use crate::auth::Authenticator;
 use crate::config::{Group, Settings};
-use crate::http::{self, Health, ListenError, Metrics, Server, Shape};
+use crate::http::{self, Hands, Health, ListenError, Metrics, Server, Shape};
 use crate::store::{self, Follower, OpenError, Store};
 use crate::task::{Stop, Tasks};
 use crate::telemetry;
@@ -71,6 +72,9 @@ pub enum StartError {
     /// The metrics.
     #[error("cannot set up metrics")]
     Metrics(#[from] prometheus::Error),
+    /// The threads that answer.
+    #[error("cannot start the threads that answer")]
+    Threads(#[source] io::Error),
 }
 
 /// What a server's API is built on.
@@ -110,6 +114,7 @@ pub async fn serve(
 ) -> Result<(), StartError> {
     config.warn();
     let listener = http::listen(config.http.address).await?;
+    let hands = Hands::start().map_err(StartError::Threads)?;
     // These outlive the listener: a write in flight is answered once it has been seen.
     let (store_tasks, tasks) = (Tasks::new(Stop::new()), Tasks::new(Stop::new()));
     let store = store::open(&config.store, &store_tasks).await?;
@@ -137,6 +142,7 @@ pub async fn serve(
         &config.http.limits,
         stop,
         grace,
+        Some(hands),
     )
     .await;
     tasks.finish(grace).await;

@@ -10,7 +10,8 @@ mod uptime;
 use std::sync::Arc;
 
 use a8_common::http;
-use axum::{Extension, Router};
+use axum::Router;
+use axum::extract::FromRef;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -35,9 +36,37 @@ pub fn router(catalog: Arc<Catalog>) -> Router {
         .routes(routes!(services::list))
         .routes(routes!(services::show))
         .routes(routes!(uptime::uptime))
-        .layer(Extension(catalog))
-        .layer(Extension(Arc::new(listing::Cache::default())))
-        .layer(Extension(uptime::Began::now()))
         .split_for_parts();
-    routes.merge(http::openapi(document))
+    let parts = Parts {
+        catalog,
+        cache: Arc::default(),
+        began: uptime::Began::now(),
+    };
+    routes.with_state(parts).merge(http::openapi(document))
+}
+
+/// What handlers take of the server.
+#[derive(Clone)]
+struct Parts {
+    catalog: Arc<Catalog>,
+    cache: Arc<listing::Cache>,
+    began: uptime::Began,
+}
+
+impl FromRef<Parts> for Arc<Catalog> {
+    fn from_ref(parts: &Parts) -> Self {
+        parts.catalog.clone()
+    }
+}
+
+impl FromRef<Parts> for Arc<listing::Cache> {
+    fn from_ref(parts: &Parts) -> Self {
+        parts.cache.clone()
+    }
+}
+
+impl FromRef<Parts> for uptime::Began {
+    fn from_ref(parts: &Parts) -> Self {
+        parts.began
+    }
 }

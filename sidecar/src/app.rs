@@ -112,6 +112,7 @@ pub async fn serve(config: Config, log: telemetry::Control, stop: Stop) -> Resul
                 &Limits::default(),
                 admin_stop,
                 GRACE,
+                None,
             )
             .await;
         }

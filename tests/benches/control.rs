@@ -59,13 +59,21 @@ async fn main() {
     let listed = wrk(&registry, &Load::Path("/api/v1/services/s")).await;
     row("one service of 10 listed", &listed, &registry);
     let controller = Server::controller(&[]).await;
-    let rules: Vec<Value> = (0..200).map(rule).collect();
-    controller
-        .post("/v1/rules", &json!({ "rules": rules }))
-        .await
-        .expect(201);
-    let listed = wrk(&controller, &Load::Path("/v1/rules")).await;
-    row("200 rules listed", &listed, &controller);
+    for (what, rule) in [
+        (
+            "200 rules of one backend listed",
+            plain as fn(usize) -> Value,
+        ),
+        ("200 rules with a match and two backends listed", rule),
+    ] {
+        let rules: Vec<Value> = (0..200).map(rule).collect();
+        controller
+            .post("/v1/rules", &json!({ "rules": rules }))
+            .await
+            .expect(201);
+        let listed = wrk(&controller, &Load::Path("/v1/rules")).await;
+        row(what, &listed, &controller);
+    }
 
     let registry = filled(MANY).await;
     println!(
@@ -197,6 +205,13 @@ fn rule(n: usize) -> Value {
     json!({"id": format!("rule-{n}"), "priority": n % 5, "destination": format!("s{}", n % 50),
         "match": {"headers": {"Cookie": format!(".*user=u{n}.*")}},
         "route": {"backends": [{"tags": ["version=v2"], "weight": 0.25}, {"tags": ["version=v1"]}]}})
+}
+
+/// As short as a rule can be. The ids are those of [`rule`], so that one set takes the place of
+/// the other.
+fn plain(n: usize) -> Value {
+    json!({"id": format!("rule-{n}"), "destination": format!("s{}", n % 50),
+        "route": {"backends": [{"tags": ["version=v1"]}]}})
 }
 
 /// From a write to the last of all watchers.

@@ -10,15 +10,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
-use super::Limits;
 use super::patience::{Patient, Turns};
+use super::{Hands, Limits};
 use crate::task::Stop;
 
 /// How long accepting rests after it failed, as it does when no file descriptor is left.
@@ -66,12 +66,15 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
 ///
 /// Streams are in flight as long as they last: a handler that makes one ends it when the
 /// server's stop signal fires.
+///
+/// Connections are dealt out to `hands`; without them they share the caller's runtime.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: &Limits,
     stop: Stop,
     grace: Duration,
+    mut hands: Option<Hands>,
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -88,23 +91,23 @@ pub async fn serve(
             () = stop.wait() => break,
             Some(_) = open.join_next() => {}
             (stream, peer, permit) = accept(&listener, &free) => {
-                let turns = Turns::default();
-                let stream = Patient::new(stream, turns.clone(), limits, stop.clone());
-                let router = router.clone();
-                let service = service_fn(move |mut request: http::Request<Incoming>| {
-                    let turn = turns.begin();
-                    request.extensions_mut().insert(Peer(peer));
-                    let answer = router.clone().oneshot(request);
-                    async move { answer.await.map(|answer| turn.until_sent(answer)) }
-                });
-                let connection = http.serve_connection(TokioIo::new(stream), service);
-                let connection = graceful.watch(connection);
-                open.spawn(async move {
-                    if let Err(e) = connection.await {
+                let conversation = Conversation {
+                    http: http.clone(),
+                    router: router.clone(),
+                    limits: limits.clone(),
+                    stop: stop.clone(),
+                    graceful: graceful.watcher(),
+                };
+                let connection = async move {
+                    if let Err(e) = conversation.run(stream, peer).await {
                         debug!(%peer, error = %e, "connection ended");
                     }
                     drop(permit);
-                });
+                };
+                match &mut hands {
+                    Some(hands) => open.spawn_on(connection, hands.next()),
+                    None => open.spawn(connection),
+                };
             }
         }
     }
@@ -119,6 +122,42 @@ pub async fn serve(
     open.shutdown().await;
 }
 
+/// Everything on one connection, from its first request to its end.
+struct Conversation {
+    http: http1::Builder,
+    router: Router,
+    limits: Limits,
+    stop: Stop,
+    graceful: Watcher,
+}
+
+impl Conversation {
+    /// Runs on the runtime that is to have the connection.
+    async fn run(self, stream: std::net::TcpStream, peer: SocketAddr) -> Result<(), Ended> {
+        let turns = Turns::default();
+        let stream = TcpStream::from_std(stream)?;
+        let stream = Patient::new(stream, turns.clone(), &self.limits, self.stop);
+        let router = self.router;
+        let service = service_fn(move |mut request: http::Request<Incoming>| {
+            let turn = turns.begin();
+            request.extensions_mut().insert(Peer(peer));
+            let answer = router.clone().oneshot(request);
+            async move { answer.await.map(|answer| turn.until_sent(answer)) }
+        });
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        Ok(self.graceful.watch(connection).await?)
+    }
+}
+
+/// How a connection ended before its time.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Socket(#[from] io::Error),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}
+
 /// hyper refuses a smaller buffer.
 const MIN_HEAD: usize = 8192;
 
@@ -126,11 +165,17 @@ const MIN_HEAD: usize = 8192;
 async fn accept(
     listener: &TcpListener,
     free: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+) -> (
+    std::net::TcpStream,
+    SocketAddr,
+    Option<OwnedSemaphorePermit>,
+) {
     // The semaphore is never closed, so there always is a permit.
     let permit = free.clone().acquire_owned().await.ok();
     loop {
-        match listener.accept().await {
+        let accepted = listener.accept().await;
+        // It is taken out of this runtime, which need not be the one that will have it.
+        match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
             Ok((stream, peer)) => {
                 // Answers are small and complete: waiting to fill a packet only delays them.
                 if let Err(e) = stream.set_nodelay(true) {

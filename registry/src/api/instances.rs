@@ -6,9 +6,9 @@ use a8_common::http::{BaseUrl, Caller, JsonBody, Known, Reply, Watcher, Watching
 use a8_common::model::{Endpoint, Instance, InstanceId};
 use a8_common::watch::etag;
 use a8_common::watch::server::Outlet;
-use axum::extract::{Path, Query as Pairs};
+use axum::Json;
+use axum::extract::{Path, Query as Pairs, State};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use utoipa::{IntoParams, ToSchema};
 
@@ -28,7 +28,7 @@ use crate::catalog::Catalog;
 )]
 pub(super) async fn register(
     Caller(namespace): Caller,
-    Extension(catalog): Extension<Arc<Catalog>>,
+    State(catalog): State<Arc<Catalog>>,
     BaseUrl(base): BaseUrl,
     body: JsonBody,
 ) -> Result<Response, Reply> {
@@ -63,8 +63,8 @@ pub(super) async fn register(
 )]
 pub(super) async fn list(
     Watcher { namespace, end }: Watcher,
-    Extension(catalog): Extension<Arc<Catalog>>,
-    Extension(cache): Extension<Arc<Cache>>,
+    State(catalog): State<Arc<Catalog>>,
+    State(cache): State<Arc<Cache>>,
     Pairs(parameters): Pairs<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Reply> {
@@ -141,7 +141,7 @@ struct ListedInstance {
 )]
 pub(super) async fn show(
     Caller(namespace): Caller,
-    Extension(catalog): Extension<Arc<Catalog>>,
+    State(catalog): State<Arc<Catalog>>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Reply> {
@@ -170,7 +170,7 @@ pub(super) async fn show(
 )]
 pub(super) async fn deregister(
     Caller(namespace): Caller,
-    Extension(catalog): Extension<Arc<Catalog>>,
+    State(catalog): State<Arc<Catalog>>,
     Path(id): Path<String>,
 ) -> Result<(), Reply> {
     let id = known_form(id)?;
@@ -191,7 +191,7 @@ pub(super) async fn deregister(
 )]
 pub(super) async fn renew(
     Caller(namespace): Caller,
-    Extension(catalog): Extension<Arc<Catalog>>,
+    State(catalog): State<Arc<Catalog>>,
     Path(id): Path<String>,
 ) -> Result<(), Reply> {
     let id = known_form(id)?;

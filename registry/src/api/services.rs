@@ -6,9 +6,9 @@ use std::sync::Arc;
 use a8_common::http::{Caller, Known, Reply};
 use a8_common::model::{Instance, ServiceName};
 use a8_common::watch::etag;
-use axum::extract::Path;
+use axum::Json;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,7 +42,7 @@ pub(super) struct Service {
 )]
 pub(super) async fn list(
     Caller(namespace): Caller,
-    Extension(catalog): Extension<Arc<Catalog>>,
+    State(catalog): State<Arc<Catalog>>,
     headers: HeaderMap,
 ) -> Result<Response, Reply> {
     let room = catalog.room(&namespace).map_err(reply::not_loaded)?;
@@ -66,7 +66,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     Caller(namespace): Caller,
-    Extension(catalog): Extension<Arc<Catalog>>,
+    State(catalog): State<Arc<Catalog>>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Reply> {

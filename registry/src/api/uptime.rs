@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use axum::{Extension, Json};
+use axum::Json;
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -27,7 +28,7 @@ pub(super) struct Uptime {
 
 /// How long this process has been running
 #[utoipa::path(get, path = "/uptime", tag = "operation", responses((status = 200, body = Uptime)))]
-pub(super) async fn uptime(Extension(Began(began)): Extension<Began>) -> Json<Uptime> {
+pub(super) async fn uptime(State(Began(began)): State<Began>) -> Json<Uptime> {
     let uptime = began.elapsed().as_secs();
     Json(Uptime {
         uptime,

@@ -53,7 +53,7 @@ async fn admin(fabric: &Fabric) -> (SocketAddr, Sidecar, Tasks) {
     let stop = tasks.stop().clone();
     tasks.spawn("admin", async move {
         let grace = std::time::Duration::ZERO;
-        a8_common::http::serve(listener, router, &Limits::default(), stop, grace).await;
+        a8_common::http::serve(listener, router, &Limits::default(), stop, grace, None).await;
     });
     (address, sidecar, tasks)
 }

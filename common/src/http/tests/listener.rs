@@ -29,7 +29,8 @@ impl Running {
         let router = server.router(api());
         let ends = stop.clone();
         let mut task = JoinSet::new();
-        task.spawn(async move { serve(listener, router, &limits, ends, grace).await });
+        let hands = Some(Hands::start().expect("threads"));
+        task.spawn(async move { serve(listener, router, &limits, ends, grace, hands).await });
         Self {
             address,
             stop,
