@@ -13,7 +13,7 @@ use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::observe::About;
 use crate::run::chain;
@@ -95,7 +95,10 @@ impl Reply {
     pub fn log(self, cause: &(dyn Error + 'static)) -> Self {
         let request = About::now().map(|about| about.to_string());
         let (code, error) = (&*self.0.code, chain(cause));
-        if self.0.status.is_server_error() {
+        if self.0.status == StatusCode::SERVICE_UNAVAILABLE {
+            // Whatever is away says so once, and every request in the meantime would again.
+            debug!(request, code, %error, "request put off");
+        } else if self.0.status.is_server_error() {
             error!(request, code, %error, "request failed");
         } else {
             warn!(request, code, %error, "request refused");
