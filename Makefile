@@ -31,7 +31,7 @@ demo.ha: binaries ## helloworld while an etcd member, a registry and a controlle
 	@scripts/setup etcd
 	@$(TARGET)/debug/demo ha $(ARGS)
 
-.PHONY: check lint format doc features test
+.PHONY: check lint format generate doc features test
 check: lint doc features test ## Everything that CI looks at
 
 lint: ## Format and clippy
@@ -42,6 +42,11 @@ lint: ## Format and clippy
 format: ## Format the code
 	@scripts/setup lint
 	@$(CARGO) fmt --all
+
+generate: ## The files that are made from the code: kubernetes/crd.yaml
+	@scripts/setup cc protoc
+	@$(CARGO) run --quiet --package a8-common --example crd > $(TARGET)/crd.yaml
+	@mv $(TARGET)/crd.yaml kubernetes/crd.yaml
 
 doc: ## The documentation of the code, private items too, with broken links as errors
 	@scripts/setup cc protoc

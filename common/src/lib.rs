@@ -15,6 +15,7 @@
 //! | [`config`] | settings from flags, environment and file; the only reader of the environment |
 //! | [`auth`] | who a request acts for |
 //! | [`http`] | what servers share of HTTP: stack, replies, health, metrics, listener |
+//! | [`kubernetes`] | what the adapters for Kubernetes share: the RoutingRule resource, the client |
 //! | [`host`] | what makes a process of a server: its settings, its start and its end |
 //! | [`telemetry`] | the log |
 //! | [`run`] | a process from its start to its exit code |
@@ -26,6 +27,8 @@ pub mod changes;
 pub mod config;
 pub mod host;
 pub mod http;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod model;
 pub mod peer;
 pub mod registration;

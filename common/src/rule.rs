@@ -38,8 +38,8 @@ pub use affinity::{Affinity, CookieName, CookieNameError};
 pub use condition::{Caller, Condition, Header, Headers, Match};
 pub use decide::{Decision, Draw, Held, Injected, Refused, Request, Routed};
 pub use document::{
-    Ids, MAX_RULES, parse_json, parse_json_with, parse_value, parse_value_with, parse_yaml,
-    parse_yaml_with,
+    Ids, MAX_RULES, parse_json, parse_json_with, parse_one, parse_value, parse_value_with,
+    parse_yaml, parse_yaml_with,
 };
 pub use explain::{Chance, Considered, ConsideredAction, Explanation, Outcome};
 pub use fault::{Fault, Faults};
@@ -136,7 +136,7 @@ impl Rule {
 impl<'de> Deserialize<'de> for Rule {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let value = document::Strict::Plain.deserialize(from)?;
-        document::single(&value, Ids::Make).map_err(D::Error::custom)
+        document::parse_one(&value, Ids::Make).map_err(D::Error::custom)
     }
 }
 

@@ -91,8 +91,11 @@ pub fn parse_value_with(document: &Value, ids: Ids) -> Result<Vec<Rule>, Faults>
     whole(rest, rules)
 }
 
-/// Reads a single rule.
-pub(super) fn single(value: &Value, ids: Ids) -> Result<Rule, Faults> {
+/// Reads a single rule that is a value already.
+///
+/// # Errors
+/// Every fault of the rule, see [`Faults`].
+pub fn parse_one(value: &Value, ids: Ids) -> Result<Rule, Faults> {
     let report = Report::default();
     let rule = read::rule(Node::rule(value, None, &report), ids);
     match (report.into_faults(), rule) {
@@ -110,7 +113,7 @@ fn whole(mut rest: Value, mut rules: Rules) -> Result<Vec<Rule>, Faults> {
         Value::Object(members) if members.contains_key("rules") => set(members, rules),
         Value::Object(_) => {
             rules.identify(&mut rest);
-            single(&rest, rules.ids).map(|rule| vec![rule])
+            parse_one(&rest, rules.ids).map(|rule| vec![rule])
         }
         _ => Err(Faults::document(
             "must be a rule, a list of rules, or an object with a member rules",

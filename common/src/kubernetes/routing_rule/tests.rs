@@ -1,0 +1,115 @@
+use serde_json::json;
+
+use super::*;
+
+fn object(name: &str, data: Value) -> DynamicObject {
+    DynamicObject::new(name, &kind()).data(data)
+}
+
+fn spec() -> Value {
+    json!({"destination": "reviews", "route": {"backends": [{"tags": ["version=v1"]}]}})
+}
+
+#[test]
+fn the_definition_in_the_repository_is_that_of_the_code() {
+    let written = include_str!("../../../../kubernetes/crd.yaml");
+    assert_eq!(written, crd_yaml().unwrap(), "run: make generate");
+}
+
+#[test]
+fn the_objects_name_is_the_rules_id() {
+    let read = rule(&object("to-v1", json!({"spec": spec()}))).unwrap();
+    assert_eq!(read.id().as_str(), "to-v1");
+    for id in [json!("to-v1"), json!(""), json!(null)] {
+        let mut named = spec();
+        named["id"] = id;
+        assert_eq!(
+            rule(&object("to-v1", json!({"spec": named}))),
+            Ok(read.clone())
+        );
+    }
+    let mut other = spec();
+    other["id"] = json!("other");
+    let refused = rule(&object("to-v1", json!({"spec": other}))).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "spec.id: is \"other\", and must be the object's name or be left out"
+    );
+}
+
+#[test]
+fn an_object_of_whatever_shape_is_refused_and_says_why() {
+    for (data, told) in [
+        (json!({}), "it has no spec"),
+        (json!({"spec": null}), "it has no spec"),
+        (
+            json!({"spec": 7}),
+            "spec: must be an object, is the number 7",
+        ),
+        (json!({"spec": []}), "spec: must be an object, is a list"),
+        (
+            json!({"spec": {"id": 7, "destination": "a", "route": {"backends": [{"tags": ["a"]}]}}}),
+            "spec.id: must be a text, is the number 7; put it in quotes",
+        ),
+        (
+            json!({"spec": {"destination": "a"}}),
+            "spec: has neither route nor actions; one must be there",
+        ),
+        (
+            json!({"spec": {"destination": "a", "route": {"backends": [{"tags": ["a"], "weight": 7}]}}}),
+            "spec.route.backends[0].weight: must be between 0 and 1, got 7",
+        ),
+    ] {
+        let refused = rule(&object("a", data)).unwrap_err();
+        assert_eq!(refused.to_string(), told);
+    }
+}
+
+#[test]
+fn what_a_status_says_counts_for_nothing() {
+    let data = json!({"spec": spec(), "status": {"state": "invalid", "message": "stale"}});
+    assert!(rule(&object("to-v1", data)).is_ok());
+}
+
+/// The shape that is generated from must know every member that a rule can have.
+#[test]
+fn every_rule_keeps_its_members_in_the_shape_of_the_definition() {
+    let full = json!({
+        "id": "full", "priority": -3, "tags": ["t"], "destination": "reviews",
+        "match": {
+            "source": {"name": "p", "tags": ["v1"]}, "headers": {"Cookie": ".*"},
+            "all": [{"source": {"name": "p"}}], "any": [{"headers": {"A": "b"}}],
+            "none": [{"source": {"name": "q", "tags": ["v2"]}, "headers": {"C": "d"}}],
+        },
+        "route": {
+            "backends": [
+                {"name": "s", "tags": ["a"], "weight": 0.25, "timeout": 1.5, "lb_type": "random", "resilience": {
+                    "max_connections": 1, "max_pending_requests": 2, "max_requests": 3,
+                    "max_requests_per_connection": 4, "consecutive_errors": 5,
+                    "sleep_window": 6.5, "detection_interval": 7.5,
+                }},
+                {"tags": ["b"]},
+            ],
+            "uri": {"prefix": "/a", "prefix_rewrite": "/b"},
+            "http_req_timeout": 2.5, "http_req_retries": 3, "affinity": {"cookie": "c"},
+        },
+    });
+    let acting = json!({"id": "acting", "destination": "reviews", "actions": [
+        {"action": "delay", "duration": 0.5, "probability": 0.5, "tags": ["a"]},
+        {"action": "abort", "return_code": -5, "probability": 0.5, "tags": ["a"]},
+        {"action": "trace", "log_key": "k", "log_value": "v", "tags": ["a"]},
+    ]});
+    for document in [full, acting] {
+        let rules = crate::rule::parse_value(document).unwrap();
+        let written = serde_json::to_value(&rules[0]).unwrap();
+        let shaped: RoutingRuleSpec = serde_json::from_value(written.clone()).unwrap();
+        let mut back = serde_json::to_value(&shaped).unwrap();
+        if written.get("priority").is_none() {
+            assert_eq!(
+                back.as_object_mut().unwrap().remove("priority"),
+                Some(json!(0))
+            );
+        }
+        assert_eq!(back, written);
+    }
+}
