@@ -7,6 +7,8 @@
 
 pub mod amalgam8;
 pub mod filesystem;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 
 use std::time::SystemTime;
 

@@ -165,13 +165,18 @@ pub enum HttpVersion {
 }
 
 impl HttpVersion {
-    /// What an instance says of itself that speaks this version only.
-    pub fn metadata(self) -> Metadata {
-        let name = match self {
+    /// Its name as of RFC 7301.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::One => "http/1.1",
             Self::Two => "h2",
-        };
-        let document = serde_json::value::to_raw_value(&serde_json::json!({"protocol": name}));
+        }
+    }
+
+    /// What an instance says of itself that speaks this version only.
+    pub fn metadata(self) -> Metadata {
+        let document = serde_json::json!({"protocol": self.name()});
+        let document = serde_json::value::to_raw_value(&document);
         Metadata::new(document.expect("a map of texts can be written"))
     }
 

@@ -1,0 +1,80 @@
+//! How a port is spoken to.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ServicePort;
+use k8s_openapi::api::discovery::v1::EndpointPort;
+
+use crate::model::{EndpointType, HttpVersion};
+
+/// One port of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Port {
+    pub(super) number: u16,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) kind: EndpointType,
+    /// The only version of HTTP that it speaks, where that is said.
+    pub(super) http: Option<HttpVersion>,
+}
+
+impl Port {
+    /// `None` for all ports at once, and for SCTP.
+    pub(super) fn of_slice(port: &EndpointPort) -> Option<Self> {
+        let protocol = port.protocol.as_deref();
+        Self::new(
+            port.port?,
+            port.name.as_deref(),
+            protocol,
+            port.app_protocol.as_deref(),
+        )
+    }
+
+    /// The port that a service outside of the cluster is called at.
+    pub(super) fn of_service(port: &ServicePort) -> Option<Self> {
+        let protocol = port.protocol.as_deref();
+        Self::new(
+            port.port,
+            port.name.as_deref(),
+            protocol,
+            port.app_protocol.as_deref(),
+        )
+    }
+
+    fn new(
+        number: i32,
+        name: Option<&str>,
+        protocol: Option<&str>,
+        app: Option<&str>,
+    ) -> Option<Self> {
+        let plain = match protocol {
+            None | Some("TCP") => EndpointType::Tcp,
+            Some("UDP") => EndpointType::Udp,
+            Some(_) => return None,
+        };
+        let name = name.filter(|name| !name.is_empty());
+        let prefix = name.map(|name| name.split('-').next().unwrap_or(name));
+        let said = match plain {
+            EndpointType::Udp => None,
+            _ => app.and_then(spoken).or_else(|| prefix.and_then(spoken)),
+        };
+        let (kind, http) = said.unwrap_or((plain, None));
+        Some(Self {
+            number: u16::try_from(number).ok().filter(|number| *number > 0)?,
+            name: name.map(Into::into),
+            kind,
+            http,
+        })
+    }
+}
+
+/// What an `appProtocol`, or the name of a port, says.
+fn spoken(word: &str) -> Option<(EndpointType, Option<HttpVersion>)> {
+    let two = Some(HttpVersion::Two);
+    Some(match word.to_ascii_lowercase().as_str() {
+        "http" | "kubernetes.io/ws" => (EndpointType::Http, None),
+        "https" | "kubernetes.io/wss" => (EndpointType::Https, None),
+        "grpc" | "h2c" | "http2" | "kubernetes.io/h2c" => (EndpointType::Http, two),
+        "tcp" => (EndpointType::Tcp, None),
+        _ => return None,
+    })
+}
