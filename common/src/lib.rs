@@ -27,7 +27,6 @@ pub mod changes;
 pub mod config;
 pub mod host;
 pub mod http;
-#[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod model;
 pub mod peer;

@@ -30,13 +30,25 @@ pub enum Told<K> {
     Trouble(watcher::Error),
 }
 
-/// Follows the objects of `api` that `labels` select, for ever. Cancel-safe between items.
-pub fn follow<K>(api: Api<K>, labels: Option<&str>) -> impl Stream<Item = Told<K>> + Send + use<K>
+/// Which objects are followed.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// All that there are.
+    All,
+    /// The one of this name.
+    Named(&'a str),
+}
+
+/// Follows objects of `api`, for ever. Cancel-safe between items.
+pub fn follow<K>(api: Api<K>, which: Which<'_>) -> impl Stream<Item = Told<K>> + Send + use<K>
 where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut config = Config::default().page_size(PAGE);
-    config.label_selector = labels.map(str::to_owned);
+    let config = Config::default().page_size(PAGE);
+    let config = match which {
+        Which::All => config,
+        Which::Named(name) => config.fields(&format!("metadata.name={name}")),
+    };
     let events = StreamBackoff::new(watcher::watcher(api, config), Pauses::new());
     let mut listed = Vec::new();
     events

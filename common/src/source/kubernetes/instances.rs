@@ -5,7 +5,6 @@
 //! [`Join`] has the meaning; [`small`] what is kept of each object.
 
 mod join;
-mod port;
 mod small;
 
 use std::pin::pin;
@@ -21,7 +20,7 @@ use tracing::info;
 
 use self::join::{Changed, Join};
 use super::{AT_ONCE, Teller};
-use crate::kubernetes::{Cluster, Told, follow, reason};
+use crate::kubernetes::{Cluster, Told, Which, follow, reason};
 use crate::model::{Epoch, Instance, Revision};
 use crate::source::{Link, Source};
 use crate::task::Stop;
@@ -47,9 +46,9 @@ impl Instances {
 
     fn hear(self) -> impl Stream<Item = Heard> + Send {
         let Cluster { client, namespace } = self.cluster;
-        let slices = follow(Api::namespaced(client.clone(), &namespace), None);
-        let pods = follow(Api::namespaced(client.clone(), &namespace), None);
-        let services = follow(Api::namespaced(client, &namespace), None);
+        let slices = follow(Api::namespaced(client.clone(), &namespace), Which::All);
+        let pods = follow(Api::namespaced(client.clone(), &namespace), Which::All);
+        let services = follow(Api::namespaced(client, &namespace), Which::All);
         stream::select(
             stream::select(slices.map(Heard::Slice), pods.map(Heard::Pod)),
             services.map(Heard::Service),

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::{AT_ONCE, Teller};
 use crate::kubernetes::routing_rule::{kind, rule};
-use crate::kubernetes::{Cluster, Told, follow, reason};
+use crate::kubernetes::{Cluster, Told, Which, follow, reason};
 use crate::model::{Epoch, Revision, RuleId};
 use crate::rule::Rule;
 use crate::source::{Link, Source};
@@ -42,7 +42,7 @@ impl Rules {
     async fn keep(self, out: Publisher<Rule>, link: watch::Sender<Link>) {
         let Cluster { client, namespace } = self.cluster;
         let api: Api<DynamicObject> = Api::namespaced_with(client, &namespace, &kind());
-        let mut told = pin!(follow(api, None).ready_chunks(AT_ONCE));
+        let mut told = pin!(follow(api, Which::All).ready_chunks(AT_ONCE));
         let mut keeper = Keeper::new(out);
         let mut teller = Teller::new("rules", link);
         while let Some(told) = told.next().await {

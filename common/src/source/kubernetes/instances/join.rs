@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::{Pod as CorePod, Service as CoreService};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::PartialObjectMeta;
 
-use super::port::Port;
 use super::small::{Address, Family, Pod, Serves, Service, Slice, metadata};
+use crate::kubernetes::Port;
 use crate::model::{Endpoint, Instance, InstanceId, ServiceName, Status, Tags};
 
 /// A name that is unique within the namespace.

@@ -9,8 +9,8 @@ use kube::core::PartialObjectMeta;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
-use super::port::Port;
-use crate::model::{HttpVersion, Metadata, ServiceName, Tag, Tags};
+use crate::kubernetes::{Port, tags};
+use crate::model::{HttpVersion, Metadata, ServiceName, Tags};
 
 /// The label by which a slice names its service.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -170,19 +170,6 @@ impl Service {
         };
         Some((name, Self { family, external }))
     }
-}
-
-/// `key=value` for each label, or `key` where the value is empty.
-pub(super) fn tags(labels: Option<BTreeMap<String, String>>) -> Tags {
-    let tag = |(key, value): (String, String)| match value.as_str() {
-        "" => Tag::new(key),
-        value => Tag::new(format!("{key}={value}")),
-    };
-    labels
-        .into_iter()
-        .flatten()
-        .filter_map(|label| tag(label).ok())
-        .collect()
 }
 
 /// Annotations as metadata, with what the port is called and which version of HTTP it speaks.

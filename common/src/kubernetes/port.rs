@@ -1,4 +1,4 @@
-//! How a port is spoken to.
+//! How a port is spoken to: by what its `appProtocol`, its name or its protocol say.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::model::{EndpointType, HttpVersion};
 
 /// One port of a service.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Port {
-    pub(super) number: u16,
-    pub(super) name: Option<Arc<str>>,
-    pub(super) kind: EndpointType,
+pub(crate) struct Port {
+    pub(crate) number: u16,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) kind: EndpointType,
     /// The only version of HTTP that it speaks, where that is said.
-    pub(super) http: Option<HttpVersion>,
+    pub(crate) http: Option<HttpVersion>,
 }
 
 impl Port {
     /// `None` for all ports at once, and for SCTP.
-    pub(super) fn of_slice(port: &EndpointPort) -> Option<Self> {
+    pub(crate) fn of_slice(port: &EndpointPort) -> Option<Self> {
         let protocol = port.protocol.as_deref();
         Self::new(
             port.port?,
@@ -30,7 +30,7 @@ impl Port {
     }
 
     /// The port that a service outside of the cluster is called at.
-    pub(super) fn of_service(port: &ServicePort) -> Option<Self> {
+    pub(crate) fn of_service(port: &ServicePort) -> Option<Self> {
         let protocol = port.protocol.as_deref();
         Self::new(
             port.port,
