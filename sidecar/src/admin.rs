@@ -10,7 +10,6 @@ mod status;
 use std::sync::Arc;
 
 use a8_common::http::{Reply, Server};
-use a8_common::model::Identity;
 use a8_common::rule::Rule;
 use a8_common::source::Feed;
 use a8_common::task::Stop;
@@ -23,7 +22,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::proxy::{AffinityKey, Kept, Routes};
+use crate::proxy::{AffinityKey, Kept, Me, Routes};
 use crate::register::Standing;
 use crate::state::Status;
 
@@ -33,7 +32,7 @@ pub use gauges::Gauges;
 #[derive(Clone)]
 pub struct Sidecar {
     /// Who the sidecar is.
-    pub identity: Identity,
+    pub me: Arc<ArcSwap<Me>>,
     /// The configuration, without secrets.
     pub config: Arc<Value>,
     /// The way out.

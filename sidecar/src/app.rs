@@ -1,23 +1,28 @@
 //! From a configuration to a running sidecar, and to its orderly end.
 
+mod sources;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use a8_common::http::{self, Health, Https, Limits, ListenError, Metrics, Server};
-use a8_common::model::Identity;
 use a8_common::peer::{self, Peer};
 use a8_common::registration::amalgam8::Client;
-use a8_common::source::{self, amalgam8, filesystem};
+use a8_common::source;
 use a8_common::task::{Stop, Tasks};
 use a8_common::{auth, telemetry};
 use arc_swap::ArcSwap;
 use prometheus::Registry;
+use tokio::sync::watch;
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::config::{self, Config};
-use crate::register::{Place, Registrar};
+use crate::identity::Itself;
+use crate::proxy::Me;
+use crate::register::Registrar;
 use crate::state::{self, Names, Owner, Patience};
 use crate::{admin, proxy};
+use sources::{Caller, Sources};
 
 /// How long background work may take to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -28,6 +33,13 @@ pub enum StartError {
     /// The admin port.
     #[error(transparent)]
     Admin(#[from] ListenError),
+    /// The cluster.
+    #[cfg(feature = "kubernetes")]
+    #[error(transparent)]
+    Kubernetes(#[from] a8_common::kubernetes::OpenError),
+    /// This build knows no clusters.
+    #[error("Kubernetes was left out when this was built")]
+    NoCluster,
     /// A client of the registry or the controller.
     #[error(transparent)]
     Peer(#[from] peer::OpenError),
@@ -59,15 +71,22 @@ pub async fn serve(config: Config, log: telemetry::Control, stop: Stop) -> Resul
     // Fires when the service is to be taken away: at the end, or when an operator says so.
     let drain = stop.child();
 
+    let (itself_tx, itself) = watch::channel(config.itself.clone());
+    let me = Me::shared(config.itself.identity());
+    let metrics = Arc::new(proxy::Metrics::new(me.load().identity.service.as_str()));
+    let sources = Sources::open(&config).await?;
+    let caller = (me.clone(), metrics.clone());
+    sources.identify(&config, itself_tx, caller, &tasks).await;
     let registrar = config
         .register
         .as_ref()
-        .map(|register| open_registrar(register, &config.identity))
+        .map(|registry| open_registrar(registry, itself))
         .transpose()?;
     let data_plane = match &config.proxy {
         Some(settings) => Some(start_proxy(
             settings,
-            &config.identity,
+            &sources,
+            (me.clone(), metrics),
             &tasks,
             &health,
             registry.registry(),
@@ -92,7 +111,7 @@ pub async fn serve(config: Config, log: telemetry::Control, stop: Stop) -> Resul
     };
     let router = admin::router(
         admin::Sidecar {
-            identity: config.identity.clone(),
+            me,
             config: Arc::new(config.shown.clone()),
             proxy: data_plane.as_ref().map(|(_, shown)| shown.clone()),
             registration: standing,
@@ -133,49 +152,31 @@ pub async fn serve(config: Config, log: telemetry::Control, stop: Stop) -> Resul
     Ok(())
 }
 
-type Reporting = (
-    Registrar,
-    tokio::sync::watch::Receiver<crate::register::Standing>,
-);
+type Reporting = (Registrar, watch::Receiver<crate::register::Standing>);
 
 fn open_registrar(
-    register: &config::Register,
-    identity: &Identity,
+    registry: &peer::Config,
+    itself: watch::Receiver<Itself>,
 ) -> Result<Reporting, StartError> {
-    let registries = register.registry.urls.iter().filter_map(|url| {
+    let registries = registry.urls.iter().filter_map(|url| {
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
         Some((host, url.port_or_known_default()?))
     });
-    let place = Place {
-        host: register.host.clone(),
-        port: register.port,
-        kind: register.kind,
-        protocol: register.protocol,
-        registries: registries.collect(),
-    };
-    let client = Arc::new(Client::new(Peer::open(&register.registry)?));
-    Ok(Registrar::new(client, identity.clone(), place))
+    let client = Arc::new(Client::new(Peer::open(registry)?));
+    Ok(Registrar::new(client, registries.collect(), itself))
 }
 
 fn start_proxy(
     settings: &config::Proxy,
-    identity: &Identity,
+    sources: &Sources,
+    (me, metrics): Caller,
     tasks: &Tasks,
     health: &Health,
     registry: &Registry,
 ) -> Result<(proxy::Proxy, admin::Proxy), StartError> {
-    let instances = match &settings.instances {
-        config::Source::Amalgam8 { server, poll } => {
-            amalgam8::instances(Peer::open(server)?, *poll)
-        }
-        config::Source::Filesystem(path) => filesystem::instances(path.clone()),
-    };
-    let rules = match &settings.rules {
-        config::Source::Amalgam8 { server, poll } => amalgam8::rules(Peer::open(server)?, *poll),
-        config::Source::Filesystem(path) => filesystem::rules(path.clone()),
-    };
+    let instances = sources.instances(&settings.instances)?;
+    let rules = sources.rules(&settings.rules)?;
     let routes = Arc::new(ArcSwap::default());
-    let metrics = Arc::new(proxy::Metrics::new(identity.service.as_str()));
     let affinity = Arc::new(proxy::AffinityKey::new(settings.affinity_key.as_ref())?);
     let proxy = proxy::start(
         proxy::Config {
@@ -183,7 +184,7 @@ fn start_proxy(
             tcp: settings.tcp.clone(),
             workers: settings.workers,
             access_log: settings.access_log.clone(),
-            caller: identity.clone(),
+            caller: me,
             domain: settings.domain.clone(),
             tls: settings.tls.clone(),
             ca_cert_file: settings.ca_cert_file.clone(),

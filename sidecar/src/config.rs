@@ -12,27 +12,29 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use a8_common::config::{Secret, Settings};
-use a8_common::model::{EndpointType, HttpVersion, Identity, ServiceName, Tags};
-use a8_common::{peer, telemetry};
+use a8_common::model::{HttpVersion, Identity, ServiceName, Tags};
+use a8_common::{kubernetes, peer, telemetry};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::identity::Itself;
 use crate::proxy::{AccessLog, Listen, Own, TcpProxy};
 
 pub use table::COMPONENT;
-
-/// Who the sidecar is when nobody says.
-const NOBODY: &str = "unknown";
 
 /// What the sidecar is to do.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The log.
     pub log: telemetry::Config,
-    /// The service beside the sidecar.
-    pub identity: Identity,
-    /// Its registration, if it is to be registered.
-    pub register: Option<Register>,
+    /// The service beside the sidecar, as far as it is given.
+    pub itself: Itself,
+    /// The pod that says the rest.
+    pub pod: Option<String>,
+    /// The cluster, for what asks one.
+    pub kubernetes: kubernetes::Config,
+    /// The registry to register with, if the service is to be registered.
+    pub register: Option<peer::Config>,
     /// Its way out, if it is to have one.
     pub proxy: Option<Proxy>,
     /// Where the sidecar speaks of itself.
@@ -45,21 +47,6 @@ pub struct Config {
     pub shown: Value,
     /// What is to be said of the configuration once there is a log.
     pub remarks: Vec<String>,
-}
-
-/// What is registered, and where.
-#[derive(Debug, Clone)]
-pub struct Register {
-    /// The host; the sidecar's own address when absent.
-    pub host: Option<String>,
-    /// The port.
-    pub port: u16,
-    /// How the service is spoken to.
-    pub kind: EndpointType,
-    /// The only version of HTTP that it speaks.
-    pub protocol: Option<HttpVersion>,
-    /// The registry.
-    pub registry: peer::Config,
 }
 
 /// The way out.
@@ -101,6 +88,8 @@ pub enum Source {
         /// How often it is asked where it cannot be watched.
         poll: Duration,
     },
+    /// The cluster.
+    Kubernetes,
     /// A file.
     Filesystem(PathBuf),
 }
@@ -124,8 +113,11 @@ impl Config {
             );
         }
         let mut remarks = absent::refuse(settings);
-        let identity = identity(settings);
-        if identity.is_none() {
+        let pod = settings
+            .text("kubernetes_pod_name")
+            .filter(|name| !name.is_empty());
+        let itself = itself(settings);
+        if itself.service.is_none() && pod.is_none() {
             if register {
                 if !settings.is_set("service") {
                     settings.refuse("service", "is needed to register");
@@ -134,13 +126,16 @@ impl Config {
                 remarks.push("no service is named: rules cannot match this caller".to_owned());
             }
         }
+        if register && pod.is_none() && !settings.is_set("endpoint_port") {
+            settings.refuse("endpoint_port", "is needed to register");
+        }
         let registry = registry(settings, register, proxy);
         Self {
             log: telemetry::Config::read(settings),
-            identity: identity.unwrap_or_else(nobody),
-            register: register
-                .then(|| read_register(settings, registry.clone()))
-                .flatten(),
+            itself,
+            pod,
+            kubernetes: kubernetes::Config::read(settings, &table::KUBERNETES_NAMES),
+            register: registry.clone().filter(|_| register),
             proxy: proxy.then(|| read_proxy(settings, registry)).flatten(),
             admin: SocketAddr::new(
                 settings
@@ -156,27 +151,35 @@ impl Config {
     }
 }
 
-fn nobody() -> Identity {
-    Identity {
-        service: ServiceName::new(NOBODY).expect("the word is a name"),
-        tags: Tags::default(),
+/// What is given of the service.
+fn itself(settings: &Settings) -> Itself {
+    let (service, tags) = service(settings).unzip();
+    let protocol = settings.text("endpoint_protocol");
+    Itself {
+        service,
+        tags: tags.filter(|tags| !tags.is_empty()),
+        host: settings.text("endpoint_host"),
+        port: settings.port("endpoint_port"),
+        kind: match settings.is_set("endpoint_type") {
+            true => settings.parsed("endpoint_type"),
+            false => None,
+        },
+        protocol: protocol.and_then(|name| HttpVersion::from_name(&name)),
     }
 }
 
 /// `name:tag,tag` as one text, or a table of both.
-fn identity(settings: &Settings) -> Option<Identity> {
+fn service(settings: &Settings) -> Option<(ServiceName, Tags)> {
     match settings.section("service")? {
         Value::Null => None,
         Value::String(text) => text
             .parse()
+            .map(|Identity { service, tags }| (service, tags))
             .map_err(|e| settings.refuse("service", format!("{text:?}: {e}")))
             .ok(),
         _ => {
             let Service { name, tags } = settings.section("service")?;
-            Some(Identity {
-                service: name,
-                tags,
-            })
+            Some((name, tags))
         }
     }
 }
@@ -191,22 +194,6 @@ fn registry(settings: &Settings, register: bool, proxy: bool) -> Option<peer::Co
     };
     let names = ["registry_url", "registry_token", "registry_ca_cert_file"];
     server(settings, names, need)
-}
-
-fn read_register(settings: &Settings, registry: Option<peer::Config>) -> Option<Register> {
-    let port = settings.port("endpoint_port");
-    if port.is_none() && !settings.is_set("endpoint_port") {
-        settings.refuse("endpoint_port", "is needed to register");
-    }
-    Some(Register {
-        host: settings.text("endpoint_host"),
-        port: port?,
-        kind: settings.parsed("endpoint_type")?,
-        protocol: settings
-            .text("endpoint_protocol")
-            .and_then(|name| HttpVersion::from_name(&name)),
-        registry: registry?,
-    })
 }
 
 /// Certificate and key, when callers are to be spoken to under TLS.
@@ -240,10 +227,12 @@ fn read_proxy(settings: &Settings, registry: Option<peer::Config>) -> Option<Pro
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let instances = match settings.text("discovery_adapter").as_deref() {
         Some("filesystem") => file(settings, "discovery_path"),
+        Some("kubernetes") => Some(Source::Kubernetes),
         _ => watched(settings, registry, "registry_poll"),
     };
     let rules = match settings.text("rules_adapter").as_deref() {
         Some("filesystem") => file(settings, "rules_path"),
+        Some("kubernetes") => Some(Source::Kubernetes),
         _ => {
             let names = [
                 "controller_url",

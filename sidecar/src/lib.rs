@@ -5,13 +5,15 @@
 //! | [`app`] | from a configuration to a running sidecar, and to its end |
 //! | [`config`] | the settings |
 //! | [`admin`] | what the sidecar says of itself |
+//! | [`identity`] | who the sidecar is, by configuration and pod |
 //! | [`register`] | keeps the service registered |
-//! | [`proxy`] | the data plane: one thread per core, HTTP/1.1 |
+//! | [`proxy`] | the data plane: one thread per core |
 //! | [`state`] | the one owner of what is routed by |
 
 pub mod admin;
 pub mod app;
 pub mod config;
+pub mod identity;
 pub mod proxy;
 pub mod register;
 pub mod state;

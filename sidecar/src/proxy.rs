@@ -32,6 +32,7 @@ mod headers;
 mod http2;
 mod limits;
 mod listener;
+mod me;
 mod metrics;
 mod pool;
 mod record;
@@ -56,7 +57,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use a8_common::model::Identity;
 use a8_common::task::{Stop, Tasks};
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, LocalOptions};
@@ -68,6 +68,7 @@ pub use addresses::{Addresses, Known};
 pub use affinity::Key as AffinityKey;
 pub use backend::{Backend, Key, Members};
 pub use listener::Listen;
+pub use me::Me;
 pub use metrics::{CodeClass, Export, Gauge, Metrics, Waits};
 pub use routes::Routes;
 pub use tcp::TcpProxy;
@@ -92,7 +93,7 @@ pub struct Config {
     /// Where the access log goes.
     pub access_log: AccessLog,
     /// Whom it calls for.
-    pub caller: Identity,
+    pub caller: Arc<ArcSwap<Me>>,
     /// The domain below which services have host names.
     pub domain: Box<str>,
     /// What callers are shown; without it, they are spoken to in clear.
@@ -114,8 +115,7 @@ pub struct Shared {
     pub routes: Arc<ArcSwap<Routes>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    caller: Identity,
-    caller_label: Box<str>,
+    caller: Arc<ArcSwap<Me>>,
     domain: Box<str>,
     tls_server: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     tls_client: tls::Client,
@@ -202,7 +202,6 @@ pub fn start(
     let shared = Arc::new(Shared {
         routes,
         metrics,
-        caller_label: config.caller.to_string().into(),
         caller: config.caller,
         domain: config.domain,
         tls_server,

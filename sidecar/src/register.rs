@@ -7,9 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use a8_common::model::{
-    Endpoint, EndpointError, EndpointType, HttpVersion, Identity, InstanceId, Status,
-};
+use a8_common::model::{Endpoint, EndpointError, EndpointType, HttpVersion, InstanceId, Status};
 use a8_common::registration::{Announcement, Error, Lease, Registration};
 use a8_common::task::Stop;
 use serde::Serialize;
@@ -17,6 +15,8 @@ use tokio::net::{UdpSocket, lookup_host};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
+
+use crate::identity::Itself;
 
 /// The first pause after a failure; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -35,24 +35,16 @@ pub struct Standing {
     pub problem: Option<String>,
 }
 
-/// Where the service listens, as far as it is known.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// The host; the address by which the registry is reached when absent.
-    pub host: Option<String>,
-    /// The port.
-    pub port: u16,
-    /// How it is spoken to.
-    pub kind: EndpointType,
-    /// The only version of HTTP that it speaks.
-    pub protocol: Option<HttpVersion>,
-    /// Hosts and ports of the registries.
-    pub registries: Vec<(String, u16)>,
-}
+/// Hosts and ports of the registries.
+pub type Registries = Vec<(String, u16)>;
 
 /// Why there is no endpoint to register.
 #[derive(Debug, thiserror::Error)]
 enum PlaceError {
+    #[error("the service is not known: no Service of the cluster selects this pod")]
+    Service,
+    #[error("the port is not known: the Service that selects this pod names none of it")]
+    Port,
     #[error("the own address is not known: no registry can be reached from here")]
     Address,
     #[error("the endpoint is not valid: {0}")]
@@ -68,66 +60,69 @@ enum RegisterError {
     Registry(#[from] Error),
 }
 
-impl Place {
-    /// The endpoint to register.
-    async fn endpoint(&self) -> Result<Endpoint, PlaceError> {
-        let value = match &self.host {
-            Some(host) => match host.parse::<IpAddr>() {
-                Ok(ip) => SocketAddr::new(ip, self.port).to_string(),
-                Err(_) => format!("{host}:{}", self.port),
-            },
-            None => {
-                let ip = self.own_address().await.ok_or(PlaceError::Address)?;
-                SocketAddr::new(ip, self.port).to_string()
-            }
-        };
-        Ok(Endpoint::new(self.kind, &value)?)
-    }
+/// The endpoint to register.
+async fn endpoint(itself: &Itself, registries: &Registries) -> Result<Endpoint, PlaceError> {
+    let port = itself.port.ok_or(PlaceError::Port)?;
+    let value = match &itself.host {
+        Some(host) => match host.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, port).to_string(),
+            Err(_) => format!("{host}:{port}"),
+        },
+        None => {
+            let ip = own_address(registries).await.ok_or(PlaceError::Address)?;
+            SocketAddr::new(ip, port).to_string()
+        }
+    };
+    Ok(Endpoint::new(
+        itself.kind.unwrap_or(EndpointType::Http),
+        &value,
+    )?)
+}
 
-    /// The address that a registry would see: that of the interface towards it. Nothing is
-    /// sent for this.
-    async fn own_address(&self) -> Option<IpAddr> {
-        for (host, port) in &self.registries {
-            let Ok(addresses) = lookup_host((host.as_str(), *port)).await else {
-                continue;
+/// The address that a registry would see: that of the interface towards it. Nothing is sent
+/// for this.
+async fn own_address(registries: &Registries) -> Option<IpAddr> {
+    for (host, port) in registries {
+        let Ok(addresses) = lookup_host((host.as_str(), *port)).await else {
+            continue;
+        };
+        for address in addresses {
+            let any: IpAddr = match address {
+                SocketAddr::V4(_) => [0_u8; 4].into(),
+                SocketAddr::V6(_) => [0_u16; 8].into(),
             };
-            for address in addresses {
-                let any: IpAddr = match address {
-                    SocketAddr::V4(_) => [0_u8; 4].into(),
-                    SocketAddr::V6(_) => [0_u16; 8].into(),
-                };
-                if let Ok(socket) = UdpSocket::bind((any, 0)).await
-                    && socket.connect(address).await.is_ok()
-                    && let Ok(own) = socket.local_addr()
-                {
-                    return Some(own.ip());
-                }
+            if let Ok(socket) = UdpSocket::bind((any, 0)).await
+                && socket.connect(address).await.is_ok()
+                && let Ok(own) = socket.local_addr()
+            {
+                return Some(own.ip());
             }
         }
-        None
     }
+    None
 }
 
 /// Keeps one service registered; [`run`](Registrar::run) is its task.
 pub struct Registrar {
     registry: Arc<dyn Registration>,
-    identity: Identity,
-    place: Place,
+    registries: Registries,
+    itself: watch::Receiver<Itself>,
     standing: watch::Sender<Standing>,
 }
 
 impl Registrar {
-    /// A registrar that reports on the returned channel.
+    /// A registrar that reports on the returned channel. A service without a host is
+    /// registered by the address by which `registries` are reached.
     pub fn new(
         registry: Arc<dyn Registration>,
-        identity: Identity,
-        place: Place,
+        registries: Registries,
+        itself: watch::Receiver<Itself>,
     ) -> (Self, watch::Receiver<Standing>) {
         let (standing, report) = watch::channel(Standing::default());
         let registrar = Self {
             registry,
-            identity,
-            place,
+            registries,
+            itself,
             standing,
         };
         (registrar, report)
@@ -153,11 +148,22 @@ impl Registrar {
 
     async fn keep(&self, lease: &mut Option<Lease>) {
         let mut pause = FIRST_PAUSE;
+        let mut itself = self.itself.clone();
         loop {
+            itself.mark_unchanged();
             match self.register(lease).await {
                 Ok(granted) => {
                     pause = FIRST_PAUSE;
-                    self.renew(&granted).await;
+                    // Where it can no longer change, it stays as it is.
+                    let changed = async {
+                        if itself.changed().await.is_err() {
+                            std::future::pending::<()>().await;
+                        }
+                    };
+                    tokio::select! {
+                        () = self.renew(&granted) => {}
+                        () = changed => {}
+                    }
                 }
                 Err(e) => {
                     let after = match &e {
@@ -173,17 +179,24 @@ impl Registrar {
     }
 
     async fn register(&self, lease: &mut Option<Lease>) -> Result<Lease, RegisterError> {
+        let itself = self.itself.borrow().clone();
         let me = Announcement {
-            service_name: self.identity.service.clone(),
-            endpoint: self.place.endpoint().await?,
+            endpoint: endpoint(&itself, &self.registries).await?,
+            service_name: itself.service.ok_or(PlaceError::Service)?,
             ttl: None,
             status: Status::Up,
-            tags: self.identity.tags.clone(),
-            metadata: self.place.protocol.map(HttpVersion::metadata),
+            tags: itself.tags.unwrap_or_default(),
+            metadata: itself.protocol.map(HttpVersion::metadata),
         };
         let granted = self.registry.register(&me).await?;
         info!(id = %granted.id, service = %me.service_name, endpoint = me.endpoint.value(), "registered");
-        *lease = Some(granted.clone());
+        let before = lease.replace(granted.clone());
+        if let Some(Lease { id, .. }) = before.filter(|before| before.id != granted.id) {
+            // Another service or address than before. What cannot be taken away expires.
+            if let Err(e) = self.registry.deregister(&id).await {
+                warn!(%id, error = %e, "the former registration is not taken away");
+            }
+        }
         self.standing.send_replace(Standing {
             id: Some(granted.id.clone()),
             endpoint: Some(me.endpoint),

@@ -206,7 +206,7 @@ pub(crate) fn settings() -> proxy::Config {
         tcp: vec![],
         workers: 1,
         access_log: AccessLog::Off,
-        caller: "web:v1".parse().unwrap(),
+        caller: proxy::Me::shared("web:v1".parse().unwrap()),
         domain: "amalgam8".into(),
         tls: None,
         ca_cert_file: None,

@@ -44,7 +44,10 @@ pub(super) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Answer>, Reply> {
     let proxy = sidecar.proxy()?;
-    let question = Question::read(&sidecar.identity, query.as_deref().unwrap_or_default())?;
+    let question = Question::read(
+        &sidecar.me.load().identity,
+        query.as_deref().unwrap_or_default(),
+    )?;
     answer(&proxy.routes.load(), &proxy.affinity, &question).map(Json)
 }
 

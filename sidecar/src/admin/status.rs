@@ -65,7 +65,7 @@ pub(super) async fn show(State(sidecar): State<Sidecar>) -> Json<Report> {
         Some(pick(proxy, status.instances, status.rules))
     };
     Json(Report {
-        identity: sidecar.identity.to_string(),
+        identity: sidecar.me.load().label.to_string(),
         routing: status.as_ref().is_some_and(|s| s.routing),
         draining: sidecar.drain.fired(),
         instances: source(|proxy, instances, _| Source::of(&proxy.instances, instances)),

@@ -20,7 +20,7 @@ async fn admin(fabric: &Fabric) -> (SocketAddr, Sidecar, Tasks) {
         certificates: Arc::default(),
     };
     let sidecar = Sidecar {
-        identity: "web:v1".parse().unwrap(),
+        me: crate::proxy::Me::shared("web:v1".parse().unwrap()),
         config: Arc::new(json!({"registry": {"token": "***"}})),
         proxy: Some(proxy.clone()),
         registration: None,

@@ -6,15 +6,21 @@ use serde_json::Value;
 
 /// Refuses what would silently not work; returns what is to be said of the rest.
 pub(super) fn refuse(settings: &Settings) -> Vec<String> {
-    let words = [
-        ("proxy_adapter", "envoy"),
-        ("discovery_adapter", "kubernetes"),
-        ("discovery_adapter", "eureka"),
-        ("rules_adapter", "kubernetes"),
-    ];
+    let words = [("proxy_adapter", "envoy"), ("discovery_adapter", "eureka")];
     for (name, word) in words {
         if settings.text(name).as_deref() == Some(word) {
             settings.refuse(name, format!("{word} is not available in this version"));
+        }
+    }
+    if cfg!(not(feature = "kubernetes")) {
+        for name in ["discovery_adapter", "rules_adapter"] {
+            if settings.text(name).as_deref() == Some("kubernetes") {
+                settings.refuse(name, "kubernetes was left out when this was built");
+            }
+        }
+        if settings.is_set("kubernetes_pod_name") {
+            let why = "is set, but Kubernetes was left out when this was built";
+            settings.refuse("kubernetes_pod_name", why);
         }
     }
     if settings.flag("dns") {
@@ -73,10 +79,11 @@ fn remarks(settings: &Settings) -> Vec<String> {
                 "kubernetes_token",
                 "kubernetes_ca_cert_file",
                 "kubernetes_namespace",
-                "kubernetes_pod_name",
             ],
-            false,
-            "there is no adapter kubernetes in this version",
+            is("discovery_adapter", "kubernetes")
+                || is("rules_adapter", "kubernetes")
+                || settings.is_set("kubernetes_pod_name"),
+            "neither an adapter is kubernetes, nor is there a kubernetes_pod_name",
         ),
         (
             &["eureka_url"],

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use a8_common::config::{Component, Group, Kind, Setting};
-use a8_common::telemetry;
+use a8_common::{kubernetes, telemetry};
 
 /// `a8sidecar` and its settings.
 pub const COMPONENT: Component = Component {
@@ -178,24 +178,29 @@ const CONTROLLER: Group = Group {
     ],
 };
 
+/// Under which names the settings of the cluster are read.
+pub(super) const KUBERNETES_NAMES: kubernetes::Names = kubernetes::Names {
+    url: "kubernetes_url",
+    token: "kubernetes_token",
+    ca_cert_file: "kubernetes_ca_cert_file",
+    namespace: "kubernetes_namespace",
+};
+
+const CLUSTER: [Setting; 4] = KUBERNETES_NAMES.settings();
+
 const KUBERNETES: Group = Group {
     title: "Kubernetes",
     settings: &[
-        Setting::new("kubernetes_url", Kind::Url, "API server").at("kubernetes.url"),
-        Setting::new("kubernetes_token", Kind::Text, "Bearer token")
-            .at("kubernetes.token")
-            .secret(),
+        CLUSTER[0].at("kubernetes.url"),
+        CLUSTER[1].at("kubernetes.token"),
+        CLUSTER[2].at("kubernetes.ca_cert_file"),
+        CLUSTER[3].at("kubernetes.namespace"),
         Setting::new(
-            "kubernetes_ca_cert_file",
+            "kubernetes_pod_name",
             Kind::Text,
-            "The only authorities to trust, in PEM",
+            "The sidecar's own pod: says who it is, where service and endpoint do not",
         )
-        .at("kubernetes.ca_cert_file"),
-        Setting::new("kubernetes_namespace", Kind::Text, "Namespace")
-            .at("kubernetes.namespace")
-            .or("default"),
-        Setting::new("kubernetes_pod_name", Kind::Text, "The sidecar's own pod")
-            .at("kubernetes.pod_name"),
+        .at("kubernetes.pod_name"),
     ],
 };
 

@@ -1,5 +1,7 @@
 use a8_common::config::{self, Exit, Input};
 
+use a8_common::model::EndpointType;
+
 use super::*;
 
 fn load(args: &[&str]) -> Result<Config, Exit> {
@@ -22,7 +24,7 @@ fn with_file(text: &str) -> Result<Config, Exit> {
 #[test]
 fn the_documented_defaults() {
     let config = with_servers(&["--proxy", "--service=web:v1,zone=eu"]).unwrap();
-    assert_eq!(config.identity.to_string(), "web:v1,zone=eu");
+    assert_eq!(config.itself.identity().to_string(), "web:v1,zone=eu");
     assert_eq!(config.admin, "127.0.0.1:8001".parse().unwrap());
     assert_eq!(config.drain_timeout, Duration::from_secs(15));
     let proxy = config.proxy.unwrap();
@@ -48,12 +50,12 @@ fn the_file_says_the_same_in_its_own_way() {
     std::fs::write(&file, text).unwrap();
     // YAML reads a bare `off` as a text here, not as a boolean.
     let config = load(&["--config", file.to_str().unwrap()]).unwrap();
-    let register = config.register.unwrap();
+    assert!(config.register.is_some());
+    let itself = config.itself;
     assert_eq!(
-        (register.host.as_deref(), register.port),
-        (Some("10.0.0.9"), 9080)
+        (itself.host.as_deref(), itself.port, itself.kind),
+        (Some("10.0.0.9"), Some(9080), Some(EndpointType::Https))
     );
-    assert_eq!(register.kind, EndpointType::Https);
     let proxy = config.proxy.unwrap();
     assert_eq!((proxy.listen, proxy.workers), (Listen::Any(0), 2));
     assert_eq!(proxy.access_log, AccessLog::Off);
@@ -86,13 +88,44 @@ fn what_is_missing_is_said_all_at_once() {
     assert!(port.contains("endpoint_port"), "{port}");
 }
 
+#[cfg(feature = "kubernetes")]
+#[test]
+fn a_cluster_needs_neither_registry_nor_controller() {
+    let adapters = [
+        "--discovery_adapter=kubernetes",
+        "--rules_adapter=kubernetes",
+    ];
+    let config = load(&[&["--proxy", "--service=a"], &adapters[..]].concat()).unwrap();
+    assert!(config.remarks.is_empty(), "{:?}", config.remarks);
+    let proxy = config.proxy.unwrap();
+    assert!(matches!(proxy.rules, Source::Kubernetes));
+    assert!(matches!(proxy.instances, Source::Kubernetes));
+    // The pod says who it is, and where it listens.
+    let pod = [
+        "--register",
+        "--kubernetes_pod_name=web-1",
+        "--kubernetes-namespace=shop",
+    ];
+    let config = with_servers(&pod).unwrap();
+    assert_eq!(config.pod.as_deref(), Some("web-1"));
+    assert_eq!(config.kubernetes.namespace.as_deref(), Some("shop"));
+    let exit = with_servers(&[
+        "--proxy",
+        "--kubernetes_pod_name=a",
+        "--kubernetes_namespace=A b",
+    ]);
+    let exit = exit.unwrap_err().to_string();
+    assert!(
+        exit.contains("kubernetes_namespace") && exit.contains("\"A b\""),
+        "{exit}"
+    );
+}
+
 #[test]
 fn what_would_silently_not_work_is_refused() {
     for more in [
         &["--proxy_adapter=envoy"][..],
-        &["--discovery_adapter=kubernetes"],
         &["--discovery_adapter=eureka", "--eureka_url=http://e:1"],
-        &["--rules_adapter=kubernetes"],
         &["--dns"],
         &["--healthchecks=http://localhost/health"],
         &["--state_dir=/var/lib/a8"],

@@ -7,6 +7,7 @@
 mod export;
 mod waits;
 
+use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -223,7 +224,7 @@ impl<K: Hash + Eq + Ord + Clone, V> Family<K, V> {
 /// All series of the proxy.
 #[derive(Debug)]
 pub struct Metrics {
-    source: Box<str>,
+    source: ArcSwap<Box<str>>,
     stats: Family<RuleLabels, Stats>,
     latencies: Family<BackendLabels, Latency>,
     connections: Family<Box<str>, Gauge>,
@@ -246,6 +247,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// From now on the series are those of the caller called `source`.
+    pub fn set_source(&self, source: &str) {
+        self.source.store(Arc::new(source.into()));
+    }
+
     /// Series of the caller called `source`.
     pub fn new(source: &str) -> Self {
         let stats = Family::default();
@@ -256,7 +262,7 @@ impl Metrics {
         };
         let unknown = handles(&stats, &latencies, labels, "-".into());
         Self {
-            source: source.into(),
+            source: ArcSwap::from_pointee(source.into()),
             stats,
             latencies,
             connections: Family::default(),

@@ -140,7 +140,7 @@ impl Record {
         let line = worker.log.as_ref().map(|_| {
             let mut line = Line::begin(worker.buffers.take());
             line.plain("start_time", worker.clock.borrow_mut().stamp(started));
-            line.text("src", worker.shared.caller_label.as_bytes());
+            line.text("src", worker.shared.caller.load().label.as_bytes());
             line.text("method", head.method.as_str().as_bytes());
             let target = head.uri.path_and_query().map_or("*", |p| p.as_str());
             line.text("path", target.as_bytes());

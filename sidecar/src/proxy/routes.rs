@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use a8_common::model::ServiceName;
+use a8_common::model::{Identity, ServiceName};
 use a8_common::rule::{Decision, Draw, Refused, Request, ReturnCode, RuleTable, Trace};
 use http::HeaderValue;
 use http::request::Parts;
@@ -90,10 +90,11 @@ impl Routes {
         if !self.loaded {
             return Err(Unroutable::NotLoaded);
         }
-        let service = self.addressed_by_host(shared, head)?;
+        let me = shared.caller.load();
+        let service = self.addressed_by_host(shared, &me.identity, head)?;
         let decision = self.table.decide_for(
             &Request {
-                caller: &shared.caller,
+                caller: &me.identity,
                 service: service.as_deref(),
                 target: head.uri.path_and_query().map_or("/", PathAndQuery::as_str),
                 headers: &head.headers,
@@ -120,8 +121,9 @@ impl Routes {
         if !self.loaded {
             return Err(Unroutable::NotLoaded);
         }
+        let me = shared.caller.load();
         let table = &self.table;
-        let decision = table.decide_stream(&shared.caller, service.as_str(), draw)?;
+        let decision = table.decide_stream(&me.identity, service.as_str(), draw)?;
         self.settle(decision, false, trace)
     }
 
@@ -159,6 +161,7 @@ impl Routes {
     fn addressed_by_host<'a>(
         &self,
         shared: &Shared,
+        me: &Identity,
         head: &'a Parts,
     ) -> Result<Option<Cow<'a, str>>, Unroutable> {
         // Checked beside an absolute URL, too: it has no say there, but others may think it has.
@@ -180,7 +183,7 @@ impl Routes {
         }
         let absolute = head.uri.authority().is_some();
         let name = self.spelt(host);
-        let known = self.services.contains_key(&*name) && *name != *shared.caller.service.as_str();
+        let known = self.services.contains_key(&*name) && *name != *me.service.as_str();
         Ok((known || absolute).then_some(name))
     }
 

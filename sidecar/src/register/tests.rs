@@ -1,32 +1,36 @@
+use a8_common::model::{ServiceName, Tags};
 use a8_common::registration::memory::Memory;
 use a8_common::task::Tasks;
 
 use super::*;
 
-fn place(host: Option<&str>) -> Place {
-    Place {
+fn place(host: Option<&str>) -> Itself {
+    Itself {
+        service: ServiceName::new("reviews").ok(),
+        tags: Tags::parse_list("version=v1").ok(),
         host: host.map(Into::into),
-        port: 9080,
-        kind: EndpointType::Http,
-        protocol: None,
-        registries: vec![("127.0.0.1".into(), 1)],
+        port: Some(9080),
+        ..Itself::default()
     }
 }
 
 struct Rig {
     registry: Arc<Memory>,
+    itself: watch::Sender<Itself>,
     standing: watch::Receiver<Standing>,
     tasks: Tasks,
 }
 
-fn rig(place: Place) -> Rig {
+fn rig(itself: Itself) -> Rig {
     let registry = Arc::new(Memory::default());
-    let identity = "reviews:version=v1".parse().unwrap();
-    let (registrar, standing) = Registrar::new(registry.clone(), identity, place);
+    let registries = vec![("127.0.0.1".into(), 1)];
+    let (told, itself) = watch::channel(itself);
+    let (registrar, standing) = Registrar::new(registry.clone(), registries, itself);
     let tasks = Tasks::new(Stop::new());
     tasks.spawn("register", registrar.run(tasks.stop().clone()));
     Rig {
         registry,
+        itself: told,
         standing,
         tasks,
     }
@@ -59,16 +63,31 @@ async fn a_registry_that_forgets_is_told_again() {
 
 #[tokio::test]
 async fn the_own_address_is_that_towards_the_registry() {
-    let endpoint = place(None).endpoint().await.unwrap();
-    assert_eq!(endpoint.value(), "127.0.0.1:9080");
-    let ipv6 = place(Some("::1")).endpoint().await.unwrap();
+    let registries = vec![("127.0.0.1".into(), 1)];
+    let own = endpoint(&place(None), &registries).await.unwrap();
+    assert_eq!(own.value(), "127.0.0.1:9080");
+    let ipv6 = endpoint(&place(Some("::1")), &registries).await.unwrap();
     assert_eq!(ipv6.value(), "[::1]:9080");
-    let unreachable = Place {
-        registries: vec![],
-        ..place(None)
+    let unreachable = endpoint(&place(None), &vec![]).await;
+    assert!(matches!(unreachable, Err(PlaceError::Address)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_becomes_another_is_registered_as_that() {
+    let mut rig = rig(place(Some("10.0.0.9")));
+    rig.standing.wait_for(|s| s.id.is_some()).await.unwrap();
+    let tags = |rig: &Rig| -> Vec<String> {
+        let known = rig.registry.known();
+        let tags = known.values().map(|i| i.announcement.tags.to_string());
+        tags.collect()
     };
-    assert!(matches!(
-        unreachable.endpoint().await,
-        Err(PlaceError::Address)
-    ));
+    rig.itself
+        .send_modify(|itself| itself.tags = Tags::parse_list("version=v2").ok());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(tags(&rig), ["version=v2"]);
+    rig.itself.send_modify(|itself| itself.port = Some(9081));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let known = rig.registry.known();
+    let endpoints = known.values().map(|i| i.announcement.endpoint.value());
+    assert_eq!(endpoints.collect::<Vec<_>>(), ["10.0.0.9:9081"]);
 }

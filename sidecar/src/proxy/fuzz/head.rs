@@ -15,7 +15,7 @@ use crate::proxy::record::Record;
 use crate::proxy::routes::{Plan, Routes};
 use crate::proxy::serve::Serve;
 use crate::proxy::worker::Worker;
-use crate::proxy::{AffinityKey, Metrics, Shared, framing, tls, translate};
+use crate::proxy::{AffinityKey, Me, Metrics, Shared, framing, tls, translate};
 use crate::testkit::{Fabric, instance};
 
 const SEEDS: [&[u8]; 8] = [
@@ -87,8 +87,7 @@ fn serve() -> Serve {
     let shared = Shared {
         routes: ROUTES.clone(),
         metrics: Arc::new(Metrics::new("web")),
-        caller: "web:v1".parse().unwrap(),
-        caller_label: "web:v1".into(),
+        caller: Me::shared("web:v1".parse().unwrap()),
         domain: "amalgam8".into(),
         tls_server: None,
         tls_client: tls::Client::system(),

@@ -242,7 +242,7 @@ fn backend_pairs(
     class: CodeClass,
 ) -> Vec<proto::LabelPair> {
     vec![
-        label("source", &metrics.source),
+        label("source", &metrics.source.load()),
         label("destination", &labels.destination),
         label("backend", &labels.backend),
         label("code_class", class.label()),

@@ -38,7 +38,7 @@ impl Record {
         let line = worker.log.as_ref().map(|_| {
             let mut line = Line::begin(worker.buffers.take());
             line.plain("start_time", worker.clock.borrow_mut().stamp(started));
-            line.text("src", worker.shared.caller_label.as_bytes());
+            line.text("src", worker.shared.caller.load().label.as_bytes());
             line.plain("protocol", "TCP");
             line.number("listener_port", u64::from(port.number));
             line

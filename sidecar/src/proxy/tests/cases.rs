@@ -12,7 +12,7 @@ use http::Response;
 use http_body_util::Full;
 use serde_json::Value;
 
-use crate::proxy::{AccessLog, Config};
+use crate::proxy::{AccessLog, Config, Me};
 use crate::testkit::{DEADLINE, Fabric, Origin, instance, request, settings};
 
 /// How many requests are made at the same time.
@@ -88,7 +88,7 @@ async fn check(case: &Case) {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let proxy = fabric.start(Config {
-        caller: case.caller.clone(),
+        caller: Me::shared(case.caller.clone()),
         access_log: AccessLog::File(log.clone()),
         ..settings()
     });

@@ -1,0 +1,109 @@
+//! Where the sidecar learns what it routes by, and who it is.
+
+use std::sync::Arc;
+
+use a8_common::peer::Peer;
+use a8_common::rule::RuleSource;
+use a8_common::source::{Discovery, amalgam8, filesystem};
+use a8_common::task::Tasks;
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::StartError;
+use crate::config::{Config, Source};
+use crate::identity::Itself;
+use crate::proxy::{Me, Metrics};
+
+/// Whom the proxy calls for, and where it is counted.
+pub(super) type Caller = (Arc<ArcSwap<Me>>, Arc<Metrics>);
+
+/// Opens sources. All that ask a cluster have one client of it.
+pub(super) struct Sources {
+    #[cfg(feature = "kubernetes")]
+    cluster: Option<a8_common::kubernetes::Cluster>,
+}
+
+#[cfg(feature = "kubernetes")]
+impl Sources {
+    pub(super) async fn open(config: &Config) -> Result<Self, StartError> {
+        let proxy = config.proxy.as_ref();
+        let asked = proxy.is_some_and(|proxy| {
+            [&proxy.instances, &proxy.rules]
+                .into_iter()
+                .any(|source| matches!(source, Source::Kubernetes))
+        });
+        let cluster = match asked || config.pod.is_some() {
+            true => Some(a8_common::kubernetes::Cluster::open(&config.kubernetes).await?),
+            false => None,
+        };
+        Ok(Self { cluster })
+    }
+
+    /// Finds out who the sidecar is, if its pod is to say, and keeps up with it.
+    pub(super) async fn identify(
+        &self,
+        config: &Config,
+        itself: watch::Sender<Itself>,
+        caller: Caller,
+        tasks: &Tasks,
+    ) {
+        if let (Some(cluster), Some(pod)) = (&self.cluster, &config.pod) {
+            crate::identity::follow(cluster.clone(), pod.clone(), itself, caller, tasks).await;
+        }
+    }
+
+    fn cluster_instances(&self) -> Option<Box<Discovery>> {
+        let cluster = self.cluster.clone()?;
+        Some(a8_common::source::kubernetes::instances(cluster))
+    }
+
+    fn cluster_rules(&self) -> Option<Box<RuleSource>> {
+        let cluster = self.cluster.clone()?;
+        Some(a8_common::source::kubernetes::rules(cluster))
+    }
+}
+
+/// Without Kubernetes; what would need it the configuration has refused.
+#[cfg(not(feature = "kubernetes"))]
+impl Sources {
+    pub(super) async fn open(_: &Config) -> Result<Self, StartError> {
+        Ok(Self {})
+    }
+
+    pub(super) async fn identify(
+        &self,
+        _: &Config,
+        _: watch::Sender<Itself>,
+        _: Caller,
+        _: &Tasks,
+    ) {
+    }
+
+    fn cluster_instances(&self) -> Option<Box<Discovery>> {
+        None
+    }
+
+    fn cluster_rules(&self) -> Option<Box<RuleSource>> {
+        None
+    }
+}
+
+impl Sources {
+    pub(super) fn instances(&self, source: &Source) -> Result<Box<Discovery>, StartError> {
+        match source {
+            Source::Amalgam8 { server, poll } => {
+                Ok(amalgam8::instances(Peer::open(server)?, *poll))
+            }
+            Source::Filesystem(path) => Ok(filesystem::instances(path.clone())),
+            Source::Kubernetes => self.cluster_instances().ok_or(StartError::NoCluster),
+        }
+    }
+
+    pub(super) fn rules(&self, source: &Source) -> Result<Box<RuleSource>, StartError> {
+        match source {
+            Source::Amalgam8 { server, poll } => Ok(amalgam8::rules(Peer::open(server)?, *poll)),
+            Source::Filesystem(path) => Ok(filesystem::rules(path.clone())),
+            Source::Kubernetes => self.cluster_rules().ok_or(StartError::NoCluster),
+        }
+    }
+}
