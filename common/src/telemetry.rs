@@ -4,6 +4,7 @@
 
 use std::io::IsTerminal;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -122,15 +123,22 @@ impl std::fmt::Display for Level {
     }
 }
 
+/// Libraries that log each attempt at what we try again, and say ourselves once that it fails.
+/// Directives may name them.
+const SILENT: &str = "kube_client=off,kube_runtime=off";
+
 impl Level {
     fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        EnvFilter::new(format!("{SILENT},{}", self.0))
     }
 }
 
 /// Changes the level of a running process. Clones act on the same log.
 #[derive(Clone)]
-pub struct Control(reload::Handle<EnvFilter, Registry>);
+pub struct Control {
+    filter: reload::Handle<EnvFilter, Registry>,
+    level: Arc<Mutex<Level>>,
+}
 
 /// The log is gone: the process is ending.
 #[derive(Debug, thiserror::Error)]
@@ -143,17 +151,16 @@ impl Control {
     /// # Errors
     /// [`Ended`] when the log no longer exists.
     pub fn set(&self, level: &Level) -> Result<(), Ended> {
-        self.0.reload(level.filter()).map_err(|_| Ended)
+        let mut now = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        self.filter.reload(level.filter()).map_err(|_| Ended)?;
+        now.clone_from(level);
+        Ok(())
     }
 
     /// What is logged now.
-    ///
-    /// # Errors
-    /// [`Ended`] when the log no longer exists.
-    pub fn level(&self) -> Result<Level, Ended> {
-        self.0
-            .with_current(|filter| Level(filter.to_string()))
-            .map_err(|_| Ended)
+    pub fn level(&self) -> Level {
+        let now = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        now.clone()
     }
 }
 
@@ -188,13 +195,15 @@ where
             .boxed(),
     };
     let log = tracing_subscriber::registry().with(filter).with(lines);
-    (log, Control(handle))
+    let control = Control {
+        filter: handle,
+        level: Arc::new(Mutex::new(config.level.clone())),
+    };
+    (log, control)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use tracing::{debug, info, info_span};
 
     use super::*;
@@ -247,7 +256,7 @@ mod tests {
         tracing::subscriber::with_default(log, || {
             info!("one");
             control.set(&"debug".parse().unwrap()).unwrap();
-            assert_eq!(control.level().unwrap().to_string(), "debug");
+            assert_eq!(control.level().to_string(), "debug");
             debug!("two");
             control.set(&"warn".parse().unwrap()).unwrap();
             info!("three");

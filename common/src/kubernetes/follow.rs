@@ -113,6 +113,8 @@ pub fn reason(error: &watcher::Error) -> String {
 pub fn api_reason(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
+        // It says only that it is one.
+        kube::Error::Service(cause) => chain(&**cause),
         error => chain(error),
     }
 }

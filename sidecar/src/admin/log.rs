@@ -9,9 +9,8 @@ use tracing::info;
 
 use super::Sidecar;
 
-pub(super) async fn show(State(sidecar): State<Sidecar>) -> Result<Json<Value>, Reply> {
-    let level = sidecar.log.level().map_err(|_| Reply::internal())?;
-    Ok(Json(json!({"level": level.to_string()})))
+pub(super) async fn show(State(sidecar): State<Sidecar>) -> Json<Value> {
+    Json(json!({"level": sidecar.log.level().to_string()}))
 }
 
 /// Takes a level as plain text or as `{"level": "debug"}`.
