@@ -5,6 +5,7 @@
 //! by the feeder, and all reads are served from there. A write answers after its own room
 //! has it, so that whoever wrote also reads what was written.
 
+mod cluster;
 mod error;
 mod feeder;
 mod key;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use a8_common::host::Ground;
 use a8_common::model::{Instance, InstanceId, Namespace, Revision, Status};
 use a8_common::registration::Announcement;
+use a8_common::source::Discovery;
 use a8_common::store::{
     CommitError, Compare, LeaseError, LeaseId, Op, Store, Transaction, Unavailable,
 };
@@ -24,6 +26,7 @@ use jiff::Timestamp;
 use prometheus::IntGauge;
 use tracing::{debug, info, warn};
 
+use cluster::Cluster;
 pub use error::{NotLoaded, RegisterError, RenewError};
 pub use room::Room;
 use rooms::Rooms;
@@ -71,24 +74,34 @@ pub struct Catalog {
     store: Arc<dyn Store>,
     rooms: Arc<Rooms>,
     limits: Limits,
+    cluster: Option<Cluster>,
 }
 
 impl Catalog {
     /// A catalog over the store of `ground`, kept up to date by its tasks, which also tell
-    /// its health; the number of instances is one of its metrics.
+    /// its health; the number of instances is one of its metrics. What `cluster` tells of is
+    /// in it, too, in the namespace `default`.
     ///
     /// # Errors
     /// When there is such a metric already.
-    pub fn start(ground: Ground<'_>, limits: Limits) -> Result<Self, prometheus::Error> {
+    pub fn start(
+        ground: Ground<'_>,
+        limits: Limits,
+        cluster: Option<Box<Discovery>>,
+    ) -> Result<Self, prometheus::Error> {
         let total = IntGauge::new("a8_instances", "Registered instances of all namespaces")?;
         ground.metrics.register(Box::new(total.clone()))?;
         let rooms = Arc::new(Rooms::new(total));
         let feeder = feeder::Feeder(rooms.clone());
         ground.follow(key::INSTANCES, feeder);
+        let cluster = cluster.map(|source| {
+            Cluster::start(source, ground.store.clone(), ground.tasks, ground.health)
+        });
         Ok(Self {
             store: ground.store,
             rooms,
             limits,
+            cluster,
         })
     }
 
@@ -242,6 +255,7 @@ impl Catalog {
     /// [`RenewError::Unknown`] when it is not there any more: it has to register again.
     pub async fn renew(&self, namespace: &Namespace, id: &InstanceId) -> Result<(), RenewError> {
         let room = self.room(namespace)?;
+        self.registered(namespace, id)?;
         let known = match room.lease(id) {
             Some(lease) => self.keep(lease).await?,
             None => false,
@@ -257,6 +271,15 @@ impl Catalog {
         }
         room.beat(id, Timestamp::now());
         Ok(())
+    }
+
+    /// What a cluster tells of has not registered.
+    fn registered(&self, namespace: &Namespace, id: &InstanceId) -> Result<(), RenewError> {
+        let told = self.cluster.as_ref().is_some_and(|cluster| cluster.has(id));
+        match told && *namespace == Namespace::default_one() {
+            true => Err(RenewError::OfCluster(id.clone())),
+            false => Ok(()),
+        }
     }
 
     async fn keep(&self, lease: Option<LeaseId>) -> Result<bool, RenewError> {
@@ -280,6 +303,7 @@ impl Catalog {
         id: &InstanceId,
     ) -> Result<(), RenewError> {
         let room = self.room(namespace)?;
+        self.registered(namespace, id)?;
         let lease = room.lease(id).flatten();
         let key = key::instance(namespace, id);
         let leave = Transaction::new()

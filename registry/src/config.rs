@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use a8_common::config::{Component, Group, Kind, Setting, Settings};
-use a8_common::{auth, host, http, store, telemetry};
+use a8_common::{auth, host, http, kubernetes, store, telemetry};
 
 use crate::catalog::Limits;
 
@@ -17,6 +17,7 @@ pub const COMPONENT: Component = Component {
         &INSTANCES,
         &STORE,
         &ETCD,
+        &KUBERNETES,
         &auth::SETTINGS,
         &telemetry::SETTINGS,
         &IGNORED,
@@ -93,6 +94,33 @@ const ETCD: Group = Group {
     settings: &NAMES.etcd.settings(),
 };
 
+/// Under which names the settings of the cluster are read.
+const CLUSTER: kubernetes::Names = kubernetes::Names {
+    url: "k8s_url",
+    token: "k8s_token",
+    ca_cert_file: "k8s_ca_cert_file",
+    namespace: "k8s_namespace",
+};
+
+const ACCESS: [Setting; 4] = CLUSTER.settings();
+
+const KUBERNETES: Group = Group {
+    title: "Kubernetes, whose instances are then beside those that register",
+    settings: &[
+        Setting::new(
+            "catalog",
+            Kind::Choice(&["store", "kubernetes"]),
+            "Which instances there are: those that registered, or those of a cluster, too; \
+             kubernetes is meant where k8s_url is set",
+        )
+        .or("store"),
+        ACCESS[0],
+        ACCESS[1],
+        ACCESS[2],
+        ACCESS[3],
+    ],
+};
+
 /// What the original knew for replicas that talk to each other. Here that is a store's work.
 const IGNORED: Group = Group {
     title: "Accepted for compatibility and ignored",
@@ -112,6 +140,8 @@ pub struct Config {
     pub host: host::Config,
     /// Bounds on instances.
     pub limits: Limits,
+    /// The cluster whose instances are in the catalog.
+    pub cluster: Option<kubernetes::Config>,
 }
 
 impl Config {
@@ -128,11 +158,34 @@ impl Config {
         } else if !(limits.min_ttl..=limits.max_ttl).contains(&limits.default_ttl) {
             settings.refuse("default_ttl", "must lie between min_ttl and max_ttl");
         }
+        let mut host = host::Config::read(settings, &NAMES, &IGNORED);
+        let cluster = cluster(settings, &host.store);
+        if cluster.is_none() {
+            host.ignored.extend(CLUSTER.set_in(settings));
+        }
         Self {
-            host: host::Config::read(settings, &NAMES, &IGNORED),
+            host,
             limits,
+            cluster,
         }
     }
+}
+
+/// The cluster, if one is meant.
+fn cluster(settings: &Settings, store: &store::Config) -> Option<kubernetes::Config> {
+    let said = settings.text("catalog").as_deref() == Some("kubernetes");
+    let meant = settings.url(CLUSTER.url).is_some() && !settings.is_set("catalog");
+    if !said && !meant {
+        return None;
+    }
+    if cfg!(not(feature = "kubernetes")) {
+        settings.refuse("catalog", "kubernetes was left out when this was built");
+    }
+    if *store != store::Config::Memory {
+        let reason = "must be memory with the catalog of a cluster, which is its own store";
+        settings.refuse("store", reason);
+    }
+    Some(kubernetes::Config::read(settings, &CLUSTER))
 }
 
 #[cfg(test)]
@@ -170,12 +223,34 @@ mod tests {
             (&["--store=embedded", "--data_dir="], "data_dir"),
             (&["--store=mysql"], "mysql"),
             (&["--min_ttl=1h"], "min_ttl"),
+            (
+                &["--catalog=kubernetes", "--store=embedded", "--data_dir=/d"],
+                "must be memory",
+            ),
+            (
+                &["--k8s_url=http://k:1", "--k8s_namespace=A"],
+                "k8s_namespace",
+            ),
             (&["--default_ttl=5s"], "default_ttl"),
         ] {
             let exit = read(args).err().unwrap();
             assert_eq!(exit.code(), config::EXIT_USAGE);
             assert!(exit.to_string().contains(named), "{exit}");
         }
+    }
+
+    #[test]
+    fn a_cluster_is_asked_where_it_is_meant() {
+        assert_eq!(read(&[]).unwrap().cluster, None);
+        assert!(read(&["--catalog=kubernetes"]).unwrap().cluster.is_some());
+        // As in 1.x, whose switch the URL was.
+        let config = read(&["--k8s_url=https://k:6443", "--k8s_token=t"]).unwrap();
+        assert!(config.cluster.unwrap().token.is_some());
+        let config = read(&["--k8s_token=t"]).unwrap();
+        assert_eq!(
+            (config.cluster, config.host.ignored),
+            (None, vec!["k8s_token"])
+        );
     }
 
     #[test]

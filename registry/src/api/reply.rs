@@ -30,7 +30,8 @@ pub(super) enum Failures {
     /// No token, or not a good one
     #[response(status = 401)]
     Stranger(ErrorBody),
-    /// The namespace is full, or not the caller's, or the request did not come over HTTPS
+    /// The namespace is full, or not the caller's, or the request did not come over HTTPS, or
+    /// the instance is Kubernetes' own
     #[response(status = 403)]
     Forbidden(ErrorBody),
     /// The store is away or has not been read yet: try again after `Retry-After`
@@ -74,6 +75,7 @@ pub(super) fn register(e: RegisterError) -> Reply {
 pub(super) fn renew(e: RenewError) -> Reply {
     match e {
         RenewError::NotLoaded(e) => not_loaded(e),
+        RenewError::OfCluster(_) => Reply::new(StatusCode::FORBIDDEN, "of_cluster", e.to_string()),
         RenewError::Unknown(_) => Reply::new(StatusCode::GONE, "unknown_instance", e.to_string()),
         RenewError::Unavailable(_) => away(&e),
     }

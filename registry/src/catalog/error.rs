@@ -64,6 +64,9 @@ pub enum RenewError {
     /// There is no such instance.
     #[error("instance {0} is not registered")]
     Unknown(InstanceId),
+    /// Kubernetes says of it whether it is there.
+    #[error("instance {0} is Kubernetes' own: it was not registered")]
+    OfCluster(InstanceId),
     /// The store is away.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -73,7 +76,7 @@ impl RenewError {
     /// Whether the same call may succeed later.
     pub const fn retryable(&self) -> bool {
         match self {
-            Self::Unknown(_) => false,
+            Self::Unknown(_) | Self::OfCluster(_) => false,
             Self::NotLoaded(_) | Self::Unavailable(_) => true,
         }
     }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use a8_common::http::Health;
-use a8_common::model::{Endpoint, EndpointType, ServiceName, Tags};
+use a8_common::model::{Endpoint, EndpointType, Epoch, ServiceName, Tags};
+use a8_common::source::{Link, Source};
 use a8_common::store::Memory;
 use a8_common::task::{Stop, Tasks};
+use a8_common::view::Publisher;
 use prometheus::Registry;
 use tokio::time::{advance, sleep};
 
@@ -26,6 +28,15 @@ async fn fixture(capacity: Option<usize>) -> Fixture {
 }
 
 async fn over(store: Arc<dyn Store>, tasks: Tasks, capacity: Option<usize>) -> Fixture {
+    beside(None, store, tasks, capacity).await
+}
+
+async fn beside(
+    cluster: Option<Box<Discovery>>,
+    store: Arc<dyn Store>,
+    tasks: Tasks,
+    capacity: Option<usize>,
+) -> Fixture {
     let health = Health::new();
     let limits = Limits {
         default_ttl: 30 * SECOND,
@@ -39,7 +50,7 @@ async fn over(store: Arc<dyn Store>, tasks: Tasks, capacity: Option<usize>) -> F
         health: &health,
         metrics: &Registry::new(),
     };
-    let catalog = Catalog::start(ground, limits).unwrap();
+    let catalog = Catalog::start(ground, limits, cluster).unwrap();
     while !health.is_ready() {
         tokio::task::yield_now().await;
     }
@@ -186,4 +197,74 @@ fn a_time_to_live_is_clamped() {
             "{wanted:?}"
         );
     }
+}
+
+/// A cluster that tells what the test says.
+struct Told(tokio::sync::mpsc::UnboundedReceiver<Vec<&'static str>>);
+
+#[async_trait::async_trait]
+impl Source<Instance> for Told {
+    async fn run(
+        mut self: Box<Self>,
+        out: Publisher<Instance>,
+        _: tokio::sync::watch::Sender<Link>,
+        _: Stop,
+    ) {
+        let epoch = Epoch::fresh();
+        let mut revision = 0;
+        while let Some(hosts) = self.0.recv().await {
+            revision += 1;
+            let instance = |host: &&str| {
+                Arc::new(Instance {
+                    id: InstanceId::new(format!("uid-{host}")).unwrap(),
+                    service_name: ServiceName::new("reviews").unwrap(),
+                    endpoint: Endpoint::new(EndpointType::Http, host).unwrap(),
+                    ttl: 0,
+                    status: Status::Up,
+                    last_heartbeat: Timestamp::UNIX_EPOCH,
+                    tags: Tags::default(),
+                    metadata: None,
+                })
+            };
+            out.replace(
+                &epoch,
+                Revision(revision),
+                hosts.iter().map(instance).collect(),
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cluster_tells_of_is_there_beside_what_registered() {
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    tell.send(vec!["a:1", "b:1"]).unwrap();
+    let tasks = Tasks::new(Stop::new());
+    let store = Arc::new(Memory::start(&tasks));
+    let mut fixture = beside(Some(Box::new(Told(told))), store, tasks, None).await;
+    fixture.red = Namespace::default_one();
+    sleep(SECOND).await;
+    assert_eq!(fixture.count(), 2);
+    let own = fixture.register(80, Status::Up, 30).await.unwrap();
+    assert_eq!(fixture.count(), 3);
+    // The cluster says who is there; nobody else does.
+    let theirs = InstanceId::new("uid-a:1").unwrap();
+    let Fixture { catalog, red, .. } = &fixture;
+    let refused = catalog.renew(red, &theirs).await;
+    assert!(
+        matches!(refused, Err(RenewError::OfCluster(_))),
+        "{refused:?}"
+    );
+    let refused = catalog.deregister(red, &theirs).await;
+    assert!(
+        matches!(refused, Err(RenewError::OfCluster(_))),
+        "{refused:?}"
+    );
+    sleep(20 * SECOND).await;
+    catalog.renew(red, &own.id).await.unwrap();
+    tell.send(vec!["b:1"]).unwrap();
+    sleep(20 * SECOND).await;
+    assert_eq!(fixture.count(), 2, "the own and the other");
+    sleep(60 * SECOND).await;
+    assert_eq!(fixture.count(), 1, "only what registered expires");
 }
