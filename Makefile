@@ -43,10 +43,11 @@ format: ## Format the code
 	@scripts/setup lint
 	@$(CARGO) fmt --all
 
-generate: ## The files that are made from the code: kubernetes/crd.yaml
+generate: ## The files that are made from the code: kubernetes/crd.yaml, examples/kubernetes
 	@scripts/setup cc protoc
 	@$(CARGO) run --quiet --package a8-common --example crd > $(TARGET)/crd.yaml
 	@mv $(TARGET)/crd.yaml kubernetes/crd.yaml
+	@$(CARGO) run --quiet --package a8-examples --example routing_rules examples/kubernetes
 
 doc: ## The documentation of the code, private items too, with broken links as errors
 	@scripts/setup cc protoc

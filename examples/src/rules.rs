@@ -1,5 +1,6 @@
 //! The rule files of this folder's parent, so that a binary has them wherever it runs.
 
+use a8_common::kubernetes::routing_rule;
 use a8_common::rule::{self, Faults, Rule};
 
 macro_rules! files {
@@ -23,12 +24,43 @@ pub const FILES: &[(&str, &str)] = files![
     "helloworld-v2-faults.yaml",
 ];
 
+/// The rules of a file as RoutingRules, for kubectl: what `examples/kubernetes/` holds.
+///
+/// # Errors
+/// When there is no such file, or its rules are not valid.
+pub fn as_objects(name: &str) -> Result<String, LoadError> {
+    let unwritable = |e: &dyn std::fmt::Display| LoadError::Unwritable {
+        name: name.to_owned(),
+        why: e.to_string(),
+    };
+    let head = format!("# examples/{name} for Kubernetes, made by `make generate`.\n");
+    load(name)?.iter().try_fold(head, |text, rule| {
+        let object = routing_rule::object(rule).map_err(|e| unwritable(&e))?;
+        let object = serde_saphyr::to_string(&object).map_err(|e| unwritable(&e))?;
+        Ok(format!("{text}---\n{object}"))
+    })
+}
+
+/// The file of `examples/kubernetes/` that a rule file has become.
+pub fn object_file(name: &str) -> String {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    format!("{stem}.yaml")
+}
+
 /// Why a rule file cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// There is none of that name.
     #[error("there is no rule file {0}")]
     Unknown(String),
+    /// Its rules cannot be written down.
+    #[error("{name}: {why}")]
+    Unwritable {
+        /// The file.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// Its rules are not valid.
     #[error("{name}: {faults}")]
     Invalid {

@@ -1,14 +1,16 @@
 //! The bookinfo services together, without Amalgam8: one router with a prefix per service
 //! stands where each service has its sidecar.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::peers::{Peers, Sidecar, http_client};
 use crate::reviews::Version;
-use crate::{details, productpage, ratings, reviews, service};
+use crate::{details, productpage, ratings, reviews, rules, service};
 use a8_common::task::{Stop, Tasks};
 use axum::Router;
 use axum::routing::get;
@@ -120,4 +122,24 @@ async fn the_page_asks_twice_for_reviews_that_are_late() {
     assert!(page.contains("Sorry, product reviews are currently unavailable"));
     assert!(page.contains("1234567890"), "the rest of the page is there");
     assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn the_rules_for_kubernetes_are_those_of_the_rule_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kubernetes");
+    let mut files: BTreeSet<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for (name, _) in rules::FILES {
+        let file = rules::object_file(name);
+        let written = std::fs::read_to_string(folder.join(&file)).unwrap();
+        assert_eq!(
+            written,
+            rules::as_objects(name).unwrap(),
+            "run: make generate"
+        );
+        assert!(files.remove(&file));
+    }
+    assert!(files.is_empty(), "made from nothing: {files:?}");
 }

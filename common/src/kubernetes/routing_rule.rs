@@ -12,8 +12,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 use kube::core::{ApiResource, DynamicObject};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::model::RuleId;
 use crate::rule::{self, Fault, Faults, Ids, Rule};
 
 pub use spec::{RoutingRule, RoutingRuleSpec};
@@ -86,6 +87,32 @@ pub fn rule(object: &DynamicObject) -> Result<Rule, NotARule> {
         }
     }
     rule::parse_one(&spec, Ids::Require).map_err(NotARule::Spec)
+}
+
+/// The object that says what `rule` does. Its name is the rule's id, which Kubernetes may
+/// refuse: see [`is_name`].
+///
+/// # Errors
+/// When the rule cannot be written down, which no rule is known to cause.
+pub fn object(rule: &Rule) -> Result<DynamicObject, serde_json::Error> {
+    let mut object = DynamicObject::new(rule.id().as_str(), &kind());
+    let mut spec = serde_json::to_value(rule)?;
+    if let Value::Object(members) = &mut spec {
+        members.remove("id");
+    }
+    object.data = json!({ "spec": spec });
+    Ok(object)
+}
+
+/// Whether an object can have it as its name: a subdomain as RFC 1123 has it.
+pub fn is_name(id: &RuleId) -> bool {
+    let edge = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        let inner = bytes.iter().all(|b| edge(*b) || *b == b'-');
+        inner && bytes.first().is_some_and(|b| edge(*b)) && bytes.last().is_some_and(|b| edge(*b))
+    };
+    id.as_str().split('.').all(label)
 }
 
 /// The definition of the resource, as `kubernetes/crd.yaml` has it.

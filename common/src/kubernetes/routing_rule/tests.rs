@@ -1,5 +1,3 @@
-use serde_json::json;
-
 use super::*;
 
 fn object(name: &str, data: Value) -> DynamicObject {
@@ -111,5 +109,32 @@ fn every_rule_keeps_its_members_in_the_shape_of_the_definition() {
             );
         }
         assert_eq!(back, written);
+    }
+}
+
+#[test]
+fn a_rule_is_its_object_and_the_object_the_rule() {
+    let document = json!({"id": "a.b-1", "priority": 3, "destination": "s",
+        "actions": [{"action": "delay", "duration": 0.5}]});
+    let written = crate::rule::parse_value(document).unwrap().remove(0);
+    let object = super::object(&written).unwrap();
+    assert_eq!(object.data["spec"].get("id"), None);
+    assert_eq!(rule(&object), Ok(written));
+}
+
+#[test]
+fn an_id_may_be_no_name_that_kubernetes_takes() {
+    for (id, fits) in [
+        ("a", true),
+        ("0.a-1.b", true),
+        ("7cf2e5a4-0c8e-4f39-9d93-2d3f9a1a0f41", true),
+        ("A", false),
+        ("a_b", false),
+        ("-a", false),
+        ("a-", false),
+        ("a..b", false),
+        ("a.-b", false),
+    ] {
+        assert_eq!(is_name(&RuleId::new(id).unwrap()), fits, "{id}");
     }
 }
