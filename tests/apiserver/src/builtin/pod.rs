@@ -1,0 +1,315 @@
+//! Pods, and the templates of them.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::{items, or, text};
+use crate::field::{FieldError, child, item};
+use crate::names;
+
+/// How its memory is guarded; tests only need one that is possible.
+pub(super) fn quality(object: &Value) -> &'static str {
+    let some = items(&object["spec"], "containers")
+        .iter()
+        .any(|container| {
+            let resources = &container["resources"];
+            ["requests", "limits"]
+                .iter()
+                .any(|name| resources[name].as_object().is_some_and(|r| !r.is_empty()))
+        });
+    if some { "Burstable" } else { "BestEffort" }
+}
+
+/// Fills in the specification of a pod.
+pub(super) fn default(spec: &mut Value) {
+    if !spec.is_object() {
+        return;
+    }
+    or(spec, "restartPolicy", "Always");
+    or(spec, "terminationGracePeriodSeconds", 30);
+    or(spec, "dnsPolicy", "ClusterFirst");
+    or(spec, "schedulerName", "default-scheduler");
+    or(spec, "securityContext", json!({}));
+    if spec["enableServiceLinks"].is_null() {
+        spec["enableServiceLinks"] = true.into();
+    }
+    for list in ["initContainers", "containers"] {
+        for container in spec[list].as_array_mut().into_iter().flatten() {
+            default_container(container);
+        }
+    }
+}
+
+fn default_container(container: &mut Value) {
+    let image = text(container, "image").to_owned();
+    let tag = image.rsplit('/').next().unwrap_or_default();
+    let latest = tag.ends_with(":latest") || !tag.contains([':', '@']);
+    or(
+        container,
+        "imagePullPolicy",
+        if latest { "Always" } else { "IfNotPresent" },
+    );
+    or(container, "terminationMessagePath", "/dev/termination-log");
+    or(container, "terminationMessagePolicy", "File");
+    or(container, "resources", json!({}));
+    for port in container["ports"].as_array_mut().into_iter().flatten() {
+        or(port, "protocol", "TCP");
+    }
+    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        let probe = &mut container[name];
+        if probe.is_object() {
+            or(probe, "timeoutSeconds", 1);
+            or(probe, "periodSeconds", 10);
+            or(probe, "successThreshold", 1);
+            or(probe, "failureThreshold", 3);
+            if probe["httpGet"].is_object() {
+                or(&mut probe["httpGet"], "scheme", "HTTP");
+                or(&mut probe["httpGet"], "path", "/");
+            }
+        } else if probe.is_null()
+            && let Some(members) = container.as_object_mut()
+        {
+            members.shift_remove(name);
+        }
+    }
+}
+
+/// The faults of a pod.
+pub(super) fn check(object: &Value, old: Option<&Value>, faults: &mut Vec<FieldError>) {
+    check_spec(&object["spec"], "spec", false, faults);
+    let Some(old) = old else {
+        return;
+    };
+    let mutable = |object: &Value| {
+        let mut spec = object["spec"].clone();
+        for list in ["containers", "initContainers"] {
+            for container in spec[list].as_array_mut().into_iter().flatten() {
+                container["image"] = Value::Null;
+            }
+        }
+        for name in [
+            "activeDeadlineSeconds",
+            "tolerations",
+            "terminationGracePeriodSeconds",
+        ] {
+            spec[name] = Value::Null;
+        }
+        spec
+    };
+    if mutable(object) != mutable(old) {
+        let said = "pod updates may not change fields other than \
+                    `spec.containers[*].image`,`spec.initContainers[*].image`,\
+                    `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
+                    tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if \
+                    it was previously negative)";
+        faults.push(FieldError::forbidden("spec", said));
+    }
+}
+
+/// The faults of the specification of a pod, which may be that of a template.
+pub(super) fn check_spec(spec: &Value, path: &str, template: bool, faults: &mut Vec<FieldError>) {
+    let mut seen = HashSet::new();
+    let volumes: HashSet<_> = items(spec, "volumes")
+        .iter()
+        .map(|v| text(v, "name"))
+        .collect();
+    check_volumes(spec, path, faults);
+    if items(spec, "containers").is_empty() {
+        faults.push(FieldError::required(&child(path, "containers"), ""));
+    }
+    for list in ["containers", "initContainers"] {
+        for (index, container) in items(spec, list).iter().enumerate() {
+            let path = item(&child(path, list), index);
+            check_container(container, &path, list == "initContainers", &volumes, faults);
+            let name = text(container, "name");
+            if !name.is_empty() && !seen.insert(name) {
+                faults.push(FieldError::duplicate(&child(&path, "name"), &name.into()));
+            }
+        }
+    }
+    let known = ["Always", "OnFailure", "Never"];
+    let restart = text(spec, "restartPolicy");
+    if restart.is_empty() {
+        faults.push(FieldError::required(&child(path, "restartPolicy"), ""));
+    } else if !known.contains(&restart) {
+        let field = child(path, "restartPolicy");
+        faults.push(FieldError::unsupported(&field, &restart.into(), &known));
+    }
+    let _ = template;
+    let known = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
+    let policy = text(spec, "dnsPolicy");
+    if !known.contains(&policy) {
+        let field = child(path, "dnsPolicy");
+        faults.push(FieldError::unsupported(&field, &policy.into(), &known));
+    }
+    for (name, rule) in [
+        ("nodeName", names::subdomain as fn(&str) -> _),
+        ("serviceAccountName", names::subdomain),
+        ("hostname", names::label),
+    ] {
+        let given = text(spec, name);
+        if !given.is_empty() {
+            for said in rule(given) {
+                faults.push(FieldError::invalid(&child(path, name), &given.into(), said));
+            }
+        }
+    }
+}
+
+fn check_volumes(spec: &Value, path: &str, faults: &mut Vec<FieldError>) {
+    let mut seen = HashSet::new();
+    for (index, volume) in items(spec, "volumes").iter().enumerate() {
+        let path = item(&child(path, "volumes"), index);
+        let name = text(volume, "name");
+        let field = child(&path, "name");
+        if name.is_empty() {
+            faults.push(FieldError::required(&field, ""));
+        } else {
+            for said in names::label(name) {
+                faults.push(FieldError::invalid(&field, &name.into(), said));
+            }
+        }
+        if !seen.insert(name) {
+            faults.push(FieldError::duplicate(&field, &name.into()));
+        }
+        let sources = volume.as_object().map_or(0, |members| members.len() - 1);
+        if sources == 0 {
+            faults.push(FieldError::required(&path, "must specify a volume type"));
+        } else if sources > 1 {
+            faults.push(FieldError::forbidden(
+                &path,
+                "may not specify more than 1 volume type",
+            ));
+        }
+    }
+}
+
+fn check_container(
+    container: &Value,
+    path: &str,
+    init: bool,
+    volumes: &HashSet<&str>,
+    faults: &mut Vec<FieldError>,
+) {
+    let name = text(container, "name");
+    let field = child(path, "name");
+    if name.is_empty() {
+        faults.push(FieldError::required(&field, ""));
+    } else {
+        for said in names::label(name) {
+            faults.push(FieldError::invalid(&field, &name.into(), said));
+        }
+    }
+    if text(container, "image").is_empty() {
+        faults.push(FieldError::required(&child(path, "image"), ""));
+    }
+    let known = ["Always", "IfNotPresent", "Never"];
+    let policy = text(container, "imagePullPolicy");
+    if !known.contains(&policy) {
+        let field = child(path, "imagePullPolicy");
+        faults.push(FieldError::unsupported(&field, &policy.into(), &known));
+    }
+    let sidecar = init && text(container, "restartPolicy") == "Always";
+    let mut seen = HashSet::new();
+    for (index, port) in items(container, "ports").iter().enumerate() {
+        let path = item(&child(path, "ports"), index);
+        let name = text(port, "name");
+        if !name.is_empty() {
+            let field = child(&path, "name");
+            for said in names::port_name(name) {
+                faults.push(FieldError::invalid(&field, &name.into(), said));
+            }
+            if !seen.insert(name) {
+                faults.push(FieldError::duplicate(&field, &name.into()));
+            }
+        }
+        if port["containerPort"].as_i64().unwrap_or(0) == 0 {
+            faults.push(FieldError::required(&child(&path, "containerPort"), ""));
+        } else {
+            super::port_number(
+                &port["containerPort"],
+                &child(&path, "containerPort"),
+                faults,
+            );
+        }
+        let known = ["SCTP", "TCP", "UDP"];
+        if !known.contains(&text(port, "protocol")) {
+            let field = child(&path, "protocol");
+            faults.push(FieldError::unsupported(&field, &port["protocol"], &known));
+        }
+    }
+    for (index, variable) in items(container, "env").iter().enumerate() {
+        let path = item(&child(path, "env"), index);
+        if text(variable, "name").is_empty() {
+            faults.push(FieldError::required(&child(&path, "name"), ""));
+        }
+        if !text(variable, "value").is_empty() && !variable["valueFrom"].is_null() {
+            let field = child(&path, "valueFrom");
+            let said = "may not be specified when `value` is not empty";
+            faults.push(FieldError::invalid(&field, &"".into(), said));
+        }
+    }
+    for (index, mount) in items(container, "volumeMounts").iter().enumerate() {
+        let path = item(&child(path, "volumeMounts"), index);
+        let name = text(mount, "name");
+        if name.is_empty() {
+            faults.push(FieldError::required(&child(&path, "name"), ""));
+        } else if !volumes.contains(name) {
+            faults.push(FieldError::not_found(&child(&path, "name"), &name.into()));
+        }
+        if text(mount, "mountPath").is_empty() {
+            faults.push(FieldError::required(&child(&path, "mountPath"), ""));
+        }
+    }
+    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        check_probe(
+            &container[name],
+            &child(path, name),
+            init && !sidecar,
+            faults,
+        );
+    }
+    if !init && !text(container, "restartPolicy").is_empty() {
+        let known = ["Always", "OnFailure", "Never"];
+        let given = text(container, "restartPolicy");
+        if !known.contains(&given) {
+            let field = child(path, "restartPolicy");
+            faults.push(FieldError::unsupported(&field, &given.into(), &known));
+        }
+    }
+}
+
+fn check_probe(probe: &Value, path: &str, forbidden: bool, faults: &mut Vec<FieldError>) {
+    if !probe.is_object() {
+        return;
+    }
+    if forbidden {
+        let said = "may not be set for init containers without restartPolicy=Always";
+        faults.push(FieldError::forbidden(path, said));
+        return;
+    }
+    let ways = ["exec", "httpGet", "tcpSocket", "grpc"];
+    match ways.iter().filter(|way| probe[**way].is_object()).count() {
+        0 => faults.push(FieldError::required(path, "must specify a handler type")),
+        1 => {}
+        _ => {
+            let said = "may not specify more than 1 handler type";
+            faults.push(FieldError::forbidden(path, said));
+        }
+    }
+    for name in [
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ] {
+        if let Some(given) = probe[name].as_i64()
+            && given < 0
+        {
+            let said = "must be greater than or equal to 0";
+            faults.push(FieldError::invalid(&child(path, name), &given.into(), said));
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The four ways of saying what is to be different.
+
+pub(crate) mod apply;
+pub(crate) mod json;
+pub(crate) mod merge;
+pub(crate) mod strategic;

@@ -1,0 +1,285 @@
+//! Server-side apply: the object as its manager wants it, which need not be all of it.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::call::Call;
+use crate::failure::{Cause, Failure};
+use crate::fields::managed::{self, Manager};
+use crate::fields::{Fields, at, changed, list_keys, of_value, prune};
+use crate::kinds::Kind;
+use crate::object;
+use crate::schema::{Schema, decode, prune as schema_prune};
+
+/// The object after what was applied. Its managers are written into it.
+pub(crate) fn apply(
+    call: &mut Call<'_>,
+    kind: &Kind,
+    live: Option<&Value>,
+    wanted: Value,
+) -> Result<Value, Failure> {
+    let wanted = typed(call, kind, wanted)?;
+    let part = call.target.subresource.as_str();
+    let schema = managed::schema_of(kind);
+    let own = Manager::new(call.manager(), "Apply", kind, part);
+    let empty = json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": {}});
+    let live = live.unwrap_or(&empty);
+    let mut managers = managed::read(live);
+    let last = managers
+        .iter()
+        .find(|manager| manager.is(&own))
+        .map(|manager| manager.fields.clone())
+        .unwrap_or_default();
+    let set = managed::countable(of_value(&wanted, Some(&schema)), kind, part);
+    let mut object = live.clone();
+    object::set_meta(&mut object, "managedFields", None);
+    merge(&mut object, &wanted, Some(&schema));
+    // What this manager no longer wants goes, unless others want it.
+    let others = managers
+        .iter()
+        .filter(|manager| !manager.is(&own))
+        .fold(Fields::default(), |all, manager| all.union(&manager.fields));
+    let gone = last.minus(&set).minus(&others);
+    prune(&mut object, Some(&schema), &gone);
+    let mut before = live.clone();
+    object::set_meta(&mut before, "managedFields", None);
+    let change = changed(Some(&before), Some(&object), Some(&schema));
+    let touched = managed::countable(change.set, kind, part);
+    refuse_conflicts(call, &managers, &own, &touched)?;
+    for manager in &mut managers {
+        if !manager.is(&own) {
+            manager.fields = manager.fields.minus(&touched).minus(&change.gone);
+        }
+    }
+    match managers.iter_mut().find(|manager| manager.is(&own)) {
+        Some(manager) if manager.fields == set => {}
+        Some(manager) => {
+            *manager = Manager { fields: set, ..own };
+        }
+        None => managers.push(Manager { fields: set, ..own }),
+    }
+    managed::write(&mut object, managers);
+    Ok(object)
+}
+
+/// What is applied has to be of the kind, and may say nothing about managers.
+fn typed(call: &Call<'_>, kind: &Kind, mut wanted: Value) -> Result<Value, Failure> {
+    let Some(members) = wanted.as_object() else {
+        return Err(Failure::bad_request(
+            "error decoding YAML: json: cannot unmarshal into Go value of type \
+             map[string]interface {}",
+        ));
+    };
+    let text = |name: &str| {
+        members
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let (version, given) = (text("apiVersion").to_owned(), text("kind").to_owned());
+    for (name, given) in [("Kind", &given), ("apiVersion", &version)] {
+        if given.is_empty() {
+            return Err(Failure::bad_request(format!(
+                "invalid object type: /, Kind={}: {name} must be set",
+                text("kind")
+            )));
+        }
+    }
+    if version != kind.api_version() || given != kind.kind {
+        return Err(Failure::bad_request(format!(
+            "incorrect version specified in apply patch. Specified patch version: {version}, \
+             Kind={given}, expected: {}, Kind={}",
+            kind.api_version(),
+            kind.kind
+        )));
+    }
+    if wanted["metadata"]
+        .get("managedFields")
+        .is_some_and(|m| !m.is_null())
+    {
+        return Err(Failure::bad_request("metadata.managedFields must be nil"));
+    }
+    let name = object::name(&wanted);
+    if name.is_empty() {
+        object::set_meta(&mut wanted, "name", Some(call.target.name.as_str().into()));
+    }
+    let what = format!(
+        "{}; {}, Kind={}",
+        [call.target.namespace.as_str(), call.target.name.as_str()].join("/"),
+        kind.api_version(),
+        kind.kind
+    );
+    let refused = |why: &str| {
+        Failure::new(
+            500,
+            "",
+            format!("failed to create typed patch object ({what}): {why}"),
+        )
+    };
+    let mut copy = wanted.clone();
+    let decoded = match kind.custom() {
+        None => decode::decode(&mut copy, kind.schema()),
+        Some(custom) => {
+            let mut metadata = copy["metadata"].take();
+            let mut decoded = decode::decode(&mut metadata, crate::schema::object_meta());
+            for path in &mut decoded.unknown {
+                *path = format!("metadata.{path}");
+            }
+            copy["metadata"] = metadata;
+            decoded
+                .unknown
+                .extend(schema_prune::prune(&mut copy, &custom.schema));
+            decoded
+        }
+    };
+    if let Some(path) = decoded.unknown.first() {
+        return Err(refused(&format!(".{path}: field not declared in schema")));
+    }
+    if let Some(wrong) = decoded.wrong {
+        return Err(refused(&wrong));
+    }
+    duplicates(&wanted, Some(&managed::schema_of(kind)), "", &refused)?;
+    Ok(wanted)
+}
+
+/// No item of a list may be there twice.
+fn duplicates(
+    value: &Value,
+    schema: Option<&Schema>,
+    path: &str,
+    refused: &dyn Fn(&str) -> Failure,
+) -> Result<(), Failure> {
+    let resolved = schema.map(Schema::resolve);
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let inner = resolved.and_then(|schema| schema.member(name));
+                duplicates(value, inner, &format!("{path}.{name}"), refused)?;
+            }
+        }
+        Value::Array(items) => {
+            let Some(schema) =
+                schema.filter(|s| matches!(s.list_type.as_deref(), Some("map" | "set")))
+            else {
+                return Ok(());
+            };
+            let inner = schema.items.as_deref();
+            for (index, one) in items.iter().enumerate() {
+                let mut before = items[..index].to_vec();
+                if at(&mut before, one, schema).is_some() {
+                    let key: Vec<_> = list_keys(schema)
+                        .unwrap_or_default()
+                        .iter()
+                        .map(|key| format!("{key}={}", one[key]))
+                        .collect();
+                    let shown = if key.is_empty() {
+                        format!("={one}")
+                    } else {
+                        key.join(",")
+                    };
+                    return Err(refused(&format!("duplicate entries for key [{shown}]")));
+                }
+                duplicates(one, inner, path, refused)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Puts what is wanted over what is there.
+fn merge(there: &mut Value, wanted: &Value, schema: Option<&Schema>) {
+    let resolved = schema.map(Schema::resolve);
+    let atomic = [schema, resolved]
+        .iter()
+        .flatten()
+        .any(|schema| schema.map_type.as_deref() == Some("atomic"));
+    match (&mut *there, wanted) {
+        (Value::Object(members), Value::Object(wanted)) if !atomic => {
+            for (name, value) in wanted {
+                let inner = resolved.and_then(|schema| schema.member(name));
+                let slot = members.entry(name.clone()).or_insert(Value::Null);
+                merge(slot, value, inner);
+            }
+        }
+        (Value::Array(items), Value::Array(wanted)) => {
+            let Some(schema) =
+                schema.filter(|s| matches!(s.list_type.as_deref(), Some("map" | "set")))
+            else {
+                there.clone_from(&Value::Array(wanted.clone()));
+                return;
+            };
+            for one in wanted {
+                match at(items, one, schema) {
+                    Some(item) => merge(item, one, schema.items.as_deref()),
+                    None => items.push(one.clone()),
+                }
+            }
+        }
+        (_, Value::Object(wanted)) if !atomic => {
+            let mut made = Value::Object(Map::new());
+            for (name, value) in wanted {
+                let inner = resolved.and_then(|schema| schema.member(name));
+                merge(&mut made[name.as_str()], value, inner);
+            }
+            *there = made;
+        }
+        (_, wanted) => there.clone_from(wanted),
+    }
+}
+
+/// What others wrote is not taken from them, unless by force.
+fn refuse_conflicts(
+    call: &Call<'_>,
+    managers: &[Manager],
+    own: &Manager,
+    touched: &Fields,
+) -> Result<(), Failure> {
+    if call.query.is_on("force") {
+        return Ok(());
+    }
+    let mut causes = Vec::new();
+    let mut said: Vec<(String, Vec<String>)> = Vec::new();
+    for manager in managers.iter().filter(|manager| !manager.is(own)) {
+        let paths = manager.fields.common(touched).paths();
+        if paths.is_empty() {
+            continue;
+        }
+        let mut by = format!("{:?}", manager.name);
+        if !manager.part.is_empty() {
+            by.push_str(&format!(" with subresource {:?}", manager.part));
+        }
+        if manager.operation == "Update" {
+            by.push_str(&format!(" using {}", manager.version));
+        }
+        for path in &paths {
+            causes.push(Cause {
+                reason: "FieldManagerConflict".into(),
+                message: format!("conflict with {by}"),
+                field: path.clone(),
+            });
+        }
+        said.push((by, paths));
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let message = match causes.as_slice() {
+        [one] => format!(
+            "Apply failed with 1 conflict: {}: {}",
+            one.message, one.field
+        ),
+        many => {
+            let parts = said.iter().map(|(by, paths)| {
+                let paths: Vec<_> = paths.iter().map(|path| format!("- {path}")).collect();
+                format!("conflicts with {by}:\n{}", paths.join("\n"))
+            });
+            let parts: Vec<_> = parts.collect();
+            format!(
+                "Apply failed with {} conflicts: {}",
+                many.len(),
+                parts.join("\n")
+            )
+        }
+    };
+    Err(Failure::new(409, "Conflict", message).with_causes(causes))
+}

@@ -1,0 +1,96 @@
+//! What can be done with the objects of a kind: one module for each way.
+
+mod body;
+mod create;
+mod delete;
+pub(crate) mod list;
+mod patch;
+mod update;
+pub(crate) mod watch;
+mod write;
+
+pub(crate) use delete::remove_now;
+
+use std::sync::Arc;
+
+use crate::access::reviews;
+use crate::api::call::Call;
+use crate::failure::Failure;
+use crate::kinds::Kind;
+use crate::store::Key;
+use crate::wire::reply::Reply;
+
+/// Answers a request for a resource that is served.
+pub(crate) fn answer(call: &mut Call<'_>, kind: &Arc<Kind>) -> Result<Reply, Failure> {
+    let target = call.target;
+    let part = target.subresource.as_str();
+    let whole_cluster = kind.namespaced && target.namespace.is_empty();
+    if !kind.namespaced && !target.namespace.is_empty() && kind.plural != "namespaces" {
+        return Err(Failure::no_page());
+    }
+    match part {
+        "" => {}
+        "status" if kind.status => {}
+        "token" if kind.is("", "serviceaccounts") && target.verb == "create" => {
+            return reviews::token(call);
+        }
+        "finalize" if kind.is("", "namespaces") && target.verb == "update" => {
+            return update::update(call, kind);
+        }
+        _ => return Err(Failure::no_page()),
+    }
+    if kind.is_review() {
+        return match (target.verb.as_str(), target.name.is_empty()) {
+            ("create", true) => reviews::answer(call, kind),
+            _ => Err(not_allowed(call)),
+        };
+    }
+    if whole_cluster && !matches!(target.verb.as_str(), "list" | "watch") {
+        // A list over all namespaces is all that can be had without naming one.
+        return Err(match target.verb.as_str() {
+            "create" | "deletecollection" => not_allowed(call),
+            _ => Failure::no_page(),
+        });
+    }
+    match (target.verb.as_str(), part) {
+        ("get", _) => get(call, kind),
+        ("list", "") => list::list(call, kind),
+        ("watch", "") => watch::watch(call, kind),
+        ("create", "") if target.name.is_empty() => create::create(call, kind),
+        ("update", _) if !target.name.is_empty() => update::update(call, kind),
+        ("patch", _) if !target.name.is_empty() => patch::patch(call, kind),
+        ("delete", "") => delete::delete(call, kind),
+        ("deletecollection", "") => delete::delete_collection(call, kind),
+        _ => Err(not_allowed(call)),
+    }
+}
+
+fn not_allowed(call: &Call<'_>) -> Failure {
+    Failure::new(
+        405,
+        "MethodNotAllowed",
+        "the server does not allow this method on the requested resource",
+    )
+    .about(&call.target.group, &call.target.resource, "")
+}
+
+fn get(call: &Call<'_>, kind: &Kind) -> Result<Reply, Failure> {
+    let key = key_of(call, kind);
+    let found = call.api.store().get(&key).cloned();
+    let found = found.ok_or_else(|| missing(kind, &key.name))?;
+    call.reply(200, kind, &found)
+}
+
+/// Where the object of a request is kept.
+fn key_of(call: &Call<'_>, kind: &Kind) -> Key {
+    let namespace = if kind.namespaced {
+        call.target.namespace.as_str()
+    } else {
+        ""
+    };
+    Key::new(&kind.table, namespace, &call.target.name)
+}
+
+fn missing(kind: &Kind, name: &str) -> Failure {
+    Failure::not_found(&kind.group, &kind.plural, name)
+}

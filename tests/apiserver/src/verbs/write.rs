@@ -1,0 +1,399 @@
+//! What making and changing an object have in common: whoever asks, and in whatever way.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::missing;
+use crate::access::rbac;
+use crate::api::call::Call;
+use crate::failure::Failure;
+use crate::fields::managed;
+use crate::kinds::{Kind, Origin};
+use crate::schema::{default, validate};
+use crate::store::{Key, Store};
+use crate::{builtin, crd, metadata, object};
+
+/// Who is written down for the fields.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Managed {
+    /// Whoever changed them.
+    Find,
+    /// It is in the object already.
+    Done,
+}
+
+/// Makes an object.
+pub(super) fn make(
+    call: &mut Call<'_>,
+    kind: &Kind,
+    store: &mut Store,
+    mut object: Value,
+    managed: Managed,
+) -> Result<Arc<Value>, Failure> {
+    in_its_namespace(call, kind, &mut object)?;
+    generate_name(&mut object);
+    let name = object::name(&object).to_owned();
+    let namespace = object::namespace(&object).to_owned();
+    if kind.namespaced && kind.plural != "namespaces" {
+        lives(store, kind, &namespace, &name)?;
+    }
+    if !object::meta(&object, "resourceVersion").is_empty() {
+        let said = "resourceVersion should not be set on objects to be created";
+        return Err(Failure::new(500, "", said));
+    }
+    let generation = kind.generations().then(|| 1.into());
+    for (member, value) in [
+        ("uid", Some(uuid::Uuid::new_v4().to_string().into())),
+        ("creationTimestamp", Some(object::now().into())),
+        ("generation", generation),
+        ("deletionTimestamp", None),
+        ("deletionGracePeriodSeconds", None),
+        ("selfLink", None),
+    ] {
+        object::set_meta(&mut object, member, value);
+    }
+    match &kind.origin {
+        Origin::BuiltIn(_) => {
+            builtin::prepare(kind, &mut object);
+            builtin::default(kind, &mut object);
+        }
+        Origin::Custom(custom) => {
+            if kind.status
+                && let Some(members) = object.as_object_mut()
+            {
+                members.shift_remove("status");
+            }
+            default::default(&mut object, &custom.schema);
+        }
+    }
+    if managed == Managed::Find {
+        object::set_meta(&mut object, "managedFields", None);
+        managed::update(call, kind, None, &mut object, "");
+    }
+    let mut faults = Vec::new();
+    match &kind.origin {
+        Origin::BuiltIn(_) => faults.extend(builtin::check(kind, &object, None)),
+        Origin::Custom(_) => {}
+    }
+    faults.extend(metadata::check(&object, kind.namespaced, kind.name_rule()));
+    if let Origin::Custom(custom) = &kind.origin {
+        faults.extend(validate::validate(&object, None, &custom.schema));
+        if faults.is_empty() {
+            faults.extend(validate::check_lists(&object, &custom.schema, ""));
+            faults.extend(custom.rules.check(&object, None));
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Failure::invalid(&kind.group, &kind.kind, &name, &faults));
+    }
+    not_more_than_own(call, kind, store, &object)?;
+    let key = Key::new(&kind.table, &namespace, &name);
+    if store.get(&key).is_some() {
+        return Err(Failure::already_exists(&kind.group, &kind.plural, &name));
+    }
+    if call.dry_run() {
+        return Ok(Arc::new(object));
+    }
+    keep(kind, &mut object);
+    builtin::allocate(kind, store, &mut object)?;
+    let made = store.put(key.clone(), object);
+    crd::changed(call.api, store, kind, &key);
+    Ok(made)
+}
+
+/// Puts an object in the place of another.
+pub(super) fn replace(
+    call: &mut Call<'_>,
+    kind: &Kind,
+    store: &mut Store,
+    old: &Arc<Value>,
+    mut object: Value,
+    managed: Managed,
+) -> Result<Arc<Value>, Failure> {
+    in_its_namespace(call, kind, &mut object)?;
+    let part = call.target.subresource.as_str();
+    let name = object::name(old).to_owned();
+    same_object(kind, old, &mut object)?;
+    let told_managers = object["metadata"].get("managedFields").cloned();
+    keep_part(kind, part, old, &mut object);
+    for member in ["uid", "creationTimestamp", "generation", "selfLink"] {
+        let value = old["metadata"].get(member).cloned();
+        if member != "uid" || object::uid(&object).is_empty() {
+            object::set_meta(&mut object, member, value);
+        }
+    }
+    if object::is_going(old) {
+        for member in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+            let value = old["metadata"].get(member).cloned();
+            object::set_meta(&mut object, member, value);
+        }
+    }
+    match &kind.origin {
+        Origin::BuiltIn(_) => {
+            builtin::keep(kind, old, &mut object);
+            builtin::default(kind, &mut object);
+        }
+        Origin::Custom(custom) => default::default(&mut object, &custom.schema),
+    }
+    count_generation(kind, part, old, &mut object);
+    let cleared = told_managers
+        .as_ref()
+        .and_then(Value::as_array)
+        .is_some_and(Vec::is_empty);
+    match managed {
+        Managed::Find => {
+            let before = if cleared {
+                None
+            } else {
+                old["metadata"].get("managedFields").cloned()
+            };
+            object::set_meta(&mut object, "managedFields", before);
+            managed::update(call, kind, Some(old), &mut object, part);
+        }
+        Managed::Done => object::set_meta(&mut object, "managedFields", told_managers),
+    }
+    let mut faults = metadata::check_update(&object, old);
+    match &kind.origin {
+        Origin::BuiltIn(_) => faults.extend(builtin::check(kind, &object, Some(old))),
+        Origin::Custom(custom) => {
+            faults.extend(validate::validate(&object, Some(old), &custom.schema));
+            if faults.is_empty() {
+                faults.extend(validate::check_lists(&object, &custom.schema, ""));
+                faults.extend(custom.rules.check(&object, Some(old)));
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Failure::invalid(&kind.group, &kind.kind, &name, &faults));
+    }
+    if object["rules"] != old["rules"] {
+        not_more_than_own(call, kind, store, &object)?;
+    }
+    keep(kind, &mut object);
+    if same_but_times(&object, old) {
+        return Ok(old.clone());
+    }
+    if call.dry_run() {
+        return Ok(Arc::new(object));
+    }
+    let key = Key::new(&kind.table, object::namespace(old), &name);
+    let done = object::is_going(&object)
+        && !object::has_finalizers(&object)
+        && object["metadata"]["deletionGracePeriodSeconds"]
+            .as_i64()
+            .unwrap_or(0)
+            == 0
+        && !super::delete::waits(kind, &object);
+    let written = store.put(key.clone(), object);
+    if done {
+        // What waited for its finalizers goes with the last of them.
+        return Ok(super::remove_now(call.api, store, &key).unwrap_or(written));
+    }
+    crd::changed(call.api, store, kind, &key);
+    Ok(written)
+}
+
+/// Whether two differ in nothing but the times at which their fields were written.
+fn same_but_times(object: &Value, old: &Value) -> bool {
+    let plain = |object: &Value| {
+        let mut object = object.clone();
+        for entry in object["metadata"]["managedFields"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
+            if let Some(members) = entry.as_object_mut() {
+                members.shift_remove("time");
+            }
+        }
+        object
+    };
+    plain(object) == plain(old)
+}
+
+/// Checks that it is the object that it says it is, in the state that it was read in.
+fn same_object(kind: &Kind, old: &Value, object: &mut Value) -> Result<(), Failure> {
+    let name = object::name(old);
+    let given = object::uid(object);
+    if !given.is_empty() && given != object::uid(old) {
+        let why = format!(
+            "Precondition failed: UID in precondition: {given}, UID in object meta: {}",
+            object::uid(old)
+        );
+        return Err(Failure::conflict(&kind.group, &kind.plural, name, &why));
+    }
+    let given = object::meta(object, "resourceVersion");
+    if given.is_empty() {
+        if kind
+            .built_in()
+            .is_some_and(|built_in| built_in.unconditional)
+        {
+            let revision = old["metadata"]["resourceVersion"].clone();
+            object::set_meta(object, "resourceVersion", Some(revision));
+        }
+    } else if given != object::meta(old, "resourceVersion") {
+        if given.parse::<u64>().is_err() {
+            let said = crate::field::FieldError::invalid(
+                "metadata.resourceVersion",
+                &given.into(),
+                format!("strconv.ParseUint: parsing {given:?}: invalid syntax"),
+            );
+            return Err(Failure::invalid(&kind.group, &kind.kind, name, &[said]));
+        }
+        return Err(Failure::stale(&kind.group, &kind.plural, name));
+    }
+    Ok(())
+}
+
+/// Who writes the status writes nothing else, and the other way round.
+fn keep_part(kind: &Kind, part: &str, old: &Value, object: &mut Value) {
+    match part {
+        "status" => {
+            let status = object.get("status").cloned();
+            let revision = object["metadata"]["resourceVersion"].clone();
+            let uid = object["metadata"].get("uid").cloned();
+            *object = old.clone();
+            object::set_meta(object, "resourceVersion", Some(revision));
+            object::set_meta(object, "uid", uid);
+            if let Some(members) = object.as_object_mut() {
+                match status {
+                    Some(status) => members.insert("status".into(), status),
+                    None => members.shift_remove("status"),
+                };
+            }
+        }
+        "finalize" => {
+            let finalizers = object["spec"]["finalizers"].clone();
+            *object = old.clone();
+            object["spec"]["finalizers"] = finalizers;
+        }
+        _ if kind.status => object::copy_member(object, old, "status"),
+        _ => {}
+    }
+}
+
+/// Counts a change of what is wanted.
+fn count_generation(kind: &Kind, part: &str, old: &Value, object: &mut Value) {
+    if !kind.generations() || part == "status" {
+        return;
+    }
+    let wanted = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(members) = object.as_object_mut() {
+            members.shift_remove("metadata");
+            if kind.status {
+                members.shift_remove("status");
+            }
+        }
+        object
+    };
+    if wanted(old) != wanted(object) {
+        let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
+        object::set_meta(object, "generation", Some(generation.into()));
+    }
+}
+
+/// How an object is kept: customs in the version that is stored, events in the older group.
+fn keep(kind: &Kind, object: &mut Value) {
+    match kind.custom() {
+        Some(custom) => {
+            object["apiVersion"] = format!("{}/{}", kind.group, custom.stored).into();
+        }
+        None if kind.plural == "events" => builtin::events::convert(object, ""),
+        None => {}
+    }
+}
+
+fn in_its_namespace(call: &Call<'_>, kind: &Kind, object: &mut Value) -> Result<(), Failure> {
+    let wanted = if kind.namespaced {
+        call.target.namespace.as_str()
+    } else {
+        ""
+    };
+    let given = object::namespace(object);
+    if given.is_empty() && !wanted.is_empty() {
+        object::set_meta(object, "namespace", Some(wanted.into()));
+    } else if given != wanted {
+        let said = if kind.namespaced {
+            "the namespace of the provided object does not match the namespace sent on the request"
+        } else {
+            "namespace may not be specified on this resource"
+        };
+        if kind.namespaced {
+            return Err(Failure::bad_request(said));
+        }
+        // Kinds without namespaces take no notice of one.
+        object::set_meta(object, "namespace", None);
+    }
+    Ok(())
+}
+
+fn generate_name(object: &mut Value) {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let start = object::meta(object, "generateName");
+    if start.is_empty() || !object::name(object).is_empty() {
+        return;
+    }
+    let mut name: String = start.chars().take(58).collect();
+    for _ in 0..5 {
+        let letter = LETTERS[fastrand::usize(..LETTERS.len())];
+        name.push(char::from(letter));
+    }
+    object::set_meta(object, "name", Some(name.into()));
+}
+
+fn lives(store: &Store, kind: &Kind, namespace: &str, name: &str) -> Result<(), Failure> {
+    let key = Key::new(&"/namespaces".into(), "", namespace);
+    let found = store
+        .get(&key)
+        .ok_or_else(|| Failure::not_found("", "namespaces", namespace))?;
+    if object::is_going(found) {
+        let why = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
+        let cause = crate::failure::Cause {
+            reason: "NamespaceTerminating".into(),
+            message: format!("namespace {namespace} is being terminated"),
+            field: "metadata.namespace".into(),
+        };
+        return Err(
+            Failure::forbidden(&kind.group, &kind.plural, name, &why).with_causes(vec![cause])
+        );
+    }
+    Ok(())
+}
+
+/// Nobody gives others more than they have.
+fn not_more_than_own(
+    call: &Call<'_>,
+    kind: &Kind,
+    store: &Store,
+    object: &Value,
+) -> Result<(), Failure> {
+    if !kind.is("rbac.authorization.k8s.io", "roles")
+        && !kind.is("rbac.authorization.k8s.io", "clusterroles")
+    {
+        return Ok(());
+    }
+    let more = rbac::escalation(store, call.user, object);
+    if more.is_empty() {
+        return Ok(());
+    }
+    let more: Vec<_> = more.iter().map(Value::to_string).collect();
+    let why = format!(
+        "user {:?} (groups={}) is attempting to grant RBAC permissions not currently held:\n{}",
+        call.user.name,
+        json!(call.user.groups),
+        more.join("\n")
+    );
+    let name = object::name(object);
+    Err(Failure::forbidden(&kind.group, &kind.plural, name, &why))
+}
+
+/// The object that a request names.
+pub(super) fn found(call: &Call<'_>, kind: &Kind, store: &Store) -> Result<Arc<Value>, Failure> {
+    let key = super::key_of(call, kind);
+    let found = store.get(&key).cloned();
+    found.ok_or_else(|| missing(kind, &key.name))
+}
