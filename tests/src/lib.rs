@@ -14,6 +14,7 @@
 //! | [`ha`] | servers over that etcd under load, while all these fail in turn |
 //! | [`soak`] | a long run under load and churn, and its judgement |
 //! | [`ports`] | ports for processes that have to be told theirs |
+//! | [`kubernetes`] | a cluster without nodes: an API server, pods, and sidecars that ask it |
 //! | [`jwt`] | tokens, good and bad |
 //! | [`watch`] | a reader of a watch stream |
 //! | [`wait`] | waiting for something that becomes true |
@@ -35,6 +36,7 @@ pub mod faulty;
 pub mod ha;
 pub mod instance;
 pub mod jwt;
+pub mod kubernetes;
 pub mod net;
 pub mod papers;
 pub mod ports;
