@@ -211,6 +211,11 @@ impl Authenticator {
         Self::of(modes)
     }
 
+    /// Whether those are let in who show no token.
+    pub fn lets_everybody_in(&self) -> bool {
+        self.modes.iter().any(|mode| matches!(mode, Mode::None))
+    }
+
     /// Says in the log what an operator may not have meant: tokens that are only names are as
     /// good as none to whoever can reach the port.
     pub fn warn_if_open(&self, listens_beyond_loopback: bool, https_required: bool) {

@@ -156,7 +156,8 @@ impl<T: Item> Publisher<T> {
     /// Replaces the whole state.
     ///
     /// Within the same epoch this is published as the difference to what was there, as one
-    /// change, so that readers need not start over; with another epoch readers get the whole.
+    /// change, so that readers need not start over; those who were told of a revision between
+    /// the two by another view, and all readers with another epoch, get the whole.
     /// A revision names one content: other content under the revision that is there already
     /// is a fault of the source, logged and not published.
     pub fn replace(&self, epoch: &Epoch, revision: Revision, items: Vec<Arc<T>>) {
@@ -193,17 +194,23 @@ impl<T: Item> Publisher<T> {
             }
             return;
         }
-        self.apply(revision, upserts, &removes);
+        self.push(revision, upserts, &removes, true);
     }
 
     /// Publishes one transaction. Ids that are not there are passed over.
     ///
     /// A revision at or below the current one is ignored: that change is already in.
     pub fn apply(&self, revision: Revision, upserts: Vec<Arc<T>>, removes: &[T::Id]) {
-        let now = self.state.borrow().clone();
+        let now = self.state.borrow();
         if revision <= now.revision && now.is_loaded() {
             return;
         }
+        drop(now);
+        self.push(revision, upserts, removes, false);
+    }
+
+    fn push(&self, revision: Revision, upserts: Vec<Arc<T>>, removes: &[T::Id], leap: bool) {
+        let now = self.state.borrow().clone();
         let mut next = Snapshot::clone(&now);
         next.revision = revision;
         let removes: Vec<Arc<T>> = removes
@@ -218,11 +225,12 @@ impl<T: Item> Publisher<T> {
             })
             .collect();
         let mut history = self.shared.history();
-        history.push(Arc::new(Change {
+        let change = Arc::new(Change {
             revision,
             upserts,
             removes,
-        }));
+        });
+        history.push(change, leap);
         self.state.send_replace(Arc::new(next));
     }
 

@@ -99,6 +99,8 @@ impl Cluster {
         connection.connect_timeout = Some(CONNECT_TIMEOUT);
         connection.read_timeout = Some(READ_TIMEOUT);
         connection.write_timeout = Some(WRITE_TIMEOUT);
+        // It would go on for minutes, and nobody would be told why.
+        connection.default_retry = false;
         let namespace = namespace.unwrap_or_else(|| connection.default_namespace.clone());
         let client = Client::try_from(connection).map_err(|e| OpenError::Client(Box::new(e)))?;
         Ok(Self { client, namespace })

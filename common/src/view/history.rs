@@ -19,9 +19,16 @@ pub(super) struct History<T: Item> {
     lives: u64,
     /// Changes after this revision are kept.
     floor: Revision,
-    /// Each with its bytes.
-    changes: VecDeque<(Arc<Change<T>>, usize)>,
+    changes: VecDeque<Kept<T>>,
     bytes: usize,
+}
+
+struct Kept<T: Item> {
+    change: Arc<Change<T>>,
+    bytes: usize,
+    /// Whether it tells the difference between two states, and not every change between them:
+    /// then it is only for readers of the first.
+    leap: bool,
 }
 
 impl<T: Item> Default for History<T> {
@@ -52,20 +59,27 @@ impl<T: Item> History<T> {
         self.lives
     }
 
-    pub(super) fn push(&mut self, change: Arc<Change<T>>) {
+    pub(super) fn push(&mut self, change: Arc<Change<T>>, leap: bool) {
         let bytes = size(&change);
         self.bytes += bytes;
-        self.changes.push_back((change, bytes));
+        self.changes.push_back(Kept {
+            change,
+            bytes,
+            leap,
+        });
         while self.changes.len() > 1 && (self.changes.len() > MAX_CHANGES || self.bytes > MAX_BYTES)
         {
-            if let Some((oldest, bytes)) = self.changes.pop_front() {
-                self.bytes -= bytes;
-                self.floor = oldest.revision;
+            if let Some(oldest) = self.changes.pop_front() {
+                self.bytes -= oldest.bytes;
+                self.floor = oldest.change.revision;
             }
         }
     }
 
     /// The first change after `revision` of `epoch`; `Err` when it is not, or no longer, kept.
+    ///
+    /// A reader may have been told of `revision` by another view of the same data. Where this
+    /// view leapt over it, what changed between the two is not known here.
     pub(super) fn after(
         &self,
         epoch: &Epoch,
@@ -76,12 +90,20 @@ impl<T: Item> History<T> {
         }
         let at = self
             .changes
-            .partition_point(|(c, _)| c.revision <= revision);
-        Ok(self.changes.get(at).map(|(change, _)| change.clone()))
+            .partition_point(|kept| kept.change.revision <= revision);
+        let Some(kept) = self.changes.get(at) else {
+            return Ok(None);
+        };
+        let before = at.checked_sub(1).and_then(|at| self.changes.get(at));
+        let before = before.map_or(self.floor, |kept| kept.change.revision);
+        match kept.leap && revision != before {
+            true => Err(Forgotten),
+            false => Ok(Some(kept.change.clone())),
+        }
     }
 }
 
-/// The change asked for is no longer kept.
+/// The change asked for is not, or no longer, kept.
 pub(super) struct Forgotten;
 
 /// What an item replaced was, as a rule, counted when it came.

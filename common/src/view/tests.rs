@@ -167,3 +167,26 @@ fn a_reader_may_be_ahead_of_a_view_that_is_behind() {
     let mut unknown = view.resume(&epoch, Revision(11));
     assert_eq!(ids(unknown.ready()), "reset 10 [1, 2]");
 }
+
+/// Two servers follow one source. One of them lists anew, and does not know what happened
+/// meanwhile; the other one's readers know part of it.
+#[test]
+fn a_reader_of_a_state_that_was_leapt_over_begins_anew() {
+    let (publisher, view) = channel();
+    let epoch = Epoch::fresh();
+    publisher.replace(&epoch, Revision(3), vec![thing(1, "a")]);
+    publisher.apply(Revision(4), vec![thing(2, "b")], &[]);
+    let mut ahead = view.resume_ahead(&epoch, Revision(6));
+    assert_eq!(ids(ahead.ready()), "nothing");
+    // Another reader was told at 6 that 1 is gone; it is back at 8.
+    publisher.replace(&epoch, Revision(8), vec![thing(1, "a"), thing(2, "b")]);
+    assert_eq!(ids(ahead.ready()), "reset 8 [1, 2]");
+    let resumed = |at| ids(view.resume(&epoch, Revision(at)).ready());
+    assert_eq!(resumed(6), "reset 8 [1, 2]");
+    assert_eq!(resumed(4), "change 8 +[] -[]");
+    assert_eq!(resumed(3), "change 4 +[2] -[]");
+    assert_eq!(resumed(8), "nothing");
+    publisher.apply(Revision(9), vec![], &[1]);
+    assert_eq!(resumed(6), "reset 9 [2]");
+    assert_eq!(resumed(8), "change 9 +[] -[1]");
+}
