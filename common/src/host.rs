@@ -15,15 +15,15 @@ use crate::store::{self, Follower, OpenError, Store};
 use crate::task::{Stop, Tasks};
 use crate::telemetry;
 
-/// What every server runs by.
+/// What every server runs by. `S` says where its data is kept.
 #[derive(Clone)]
-pub struct Config {
+pub struct Config<S = store::Config> {
     /// The port and its bounds.
     pub http: http::Config,
     /// Who may call.
     pub auth: Authenticator,
     /// Where the data is kept.
-    pub store: store::Config,
+    pub store: S,
     /// The log.
     pub log: telemetry::Config,
     /// Settings that were given and have no effect.
@@ -37,12 +37,31 @@ impl Config {
         let store = store::Config::read(settings, names);
         let mut idle = settings.set_in(ignored);
         idle.extend(store.without_effect(settings, names));
+        Self::over(store, settings, idle)
+    }
+}
+
+impl<S> Config<S> {
+    /// Reads the settings of [`http`], [`auth`](crate::auth) and [`telemetry`], for a server
+    /// whose data is kept in `store`; those named in `ignored` were given to no effect.
+    pub fn over(store: S, settings: &Settings, ignored: Vec<&'static str>) -> Self {
         Self {
             http: http::Config::read(settings),
             auth: Authenticator::read(settings),
             store,
             log: telemetry::Config::read(settings),
-            ignored: idle,
+            ignored,
+        }
+    }
+
+    /// The same with its data elsewhere.
+    pub fn with<T>(self, store: impl FnOnce(S) -> T) -> Config<T> {
+        Config {
+            http: self.http,
+            auth: self.auth,
+            store: store(self.store),
+            log: self.log,
+            ignored: self.ignored,
         }
     }
 
@@ -102,6 +121,16 @@ impl Ground<'_> {
     }
 }
 
+/// What an API is built on whose data is in no [`Store`].
+pub struct Site<'a> {
+    /// Runs until the last request has been answered.
+    pub tasks: &'a Tasks,
+    /// What `/ready` says.
+    pub health: &'a Health,
+    /// What `/metrics` shows.
+    pub metrics: &'a Registry,
+}
+
 /// Serves what `api` builds until `stop` fires and what was in flight has ended.
 ///
 /// # Errors
@@ -112,20 +141,51 @@ pub async fn serve(
     stop: Stop,
     api: impl FnOnce(Ground<'_>) -> Result<Router, prometheus::Error>,
 ) -> Result<(), StartError> {
+    let store_tasks = Tasks::new(Stop::new());
+    let on_store = async |site: Site<'_>| {
+        let Site {
+            tasks,
+            health,
+            metrics,
+        } = site;
+        let store = store::open(&config.store, &store_tasks).await?;
+        let ground = Ground {
+            store,
+            tasks,
+            health,
+            metrics,
+        };
+        Ok::<_, StartError>(api(ground)?)
+    };
+    serve_on_site(config, shape, stop, on_store).await?;
+    store_tasks.finish(config.http.drain_timeout).await;
+    Ok(())
+}
+
+/// As [`serve`], for an API whose data is in no [`Store`].
+///
+/// # Errors
+/// When there is no port, and those of `api`.
+pub async fn serve_on_site<S, E: From<StartError>>(
+    config: &Config<S>,
+    shape: Shape,
+    stop: Stop,
+    api: impl AsyncFnOnce(Site<'_>) -> Result<Router, E>,
+) -> Result<(), E> {
     config.warn();
-    let listener = http::listen(config.http.address).await?;
+    let listener = http::listen(config.http.address).await;
+    let listener = listener.map_err(StartError::from)?;
     let hands = Hands::start().map_err(StartError::Threads)?;
-    // These outlive the listener: a write in flight is answered once it has been seen.
-    let (store_tasks, tasks) = (Tasks::new(Stop::new()), Tasks::new(Stop::new()));
-    let store = store::open(&config.store, &store_tasks).await?;
+    // They outlive the listener: a write in flight is answered once it has been seen.
+    let tasks = Tasks::new(Stop::new());
     let health = Health::new();
-    let metrics = Metrics::new(Registry::new())?;
-    let api = api(Ground {
-        store,
+    let metrics = Metrics::new(Registry::new()).map_err(StartError::from)?;
+    let site = Site {
         tasks: &tasks,
         health: &health,
         metrics: metrics.registry(),
-    })?;
+    };
+    let api = api(site).await?;
     let server = Server {
         limits: config.http.limits.clone(),
         auth: config.auth.clone(),
@@ -146,6 +206,5 @@ pub async fn serve(
     )
     .await;
     tasks.finish(grace).await;
-    store_tasks.finish(grace).await;
     Ok(())
 }

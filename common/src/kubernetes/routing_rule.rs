@@ -20,6 +20,16 @@ use crate::rule::{self, Fault, Faults, Ids, Rule};
 pub use spec::{RoutingRule, RoutingRuleSpec};
 pub use status::{Condition, RoutingRuleStatus, State};
 
+/// The name of the definition.
+pub const DEFINITION: &str = "routingrules.amalgam8.io";
+
+/// Grows with every change of the definition: an older one is brought up to date, and a newer
+/// one left alone.
+pub const DEFINITION_VERSION: u32 = 1;
+
+/// Where a definition says its version.
+const VERSION_ANNOTATION: &str = "amalgam8.io/definition-version";
+
 /// Why an object is of no use as a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotARule {
@@ -118,6 +128,9 @@ pub fn is_name(id: &RuleId) -> bool {
 /// The definition of the resource, as `kubernetes/crd.yaml` has it.
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = RoutingRule::crd();
+    let version = (VERSION_ANNOTATION, DEFINITION_VERSION.to_string());
+    let annotations = [version].map(|(name, value)| (name.to_owned(), value));
+    crd.metadata.annotations = Some(annotations.into());
     for version in &mut crd.spec.versions {
         let schema = version.schema.as_mut();
         if let Some(schema) = schema.and_then(|s| s.open_api_v3_schema.as_mut()) {
@@ -125,6 +138,13 @@ pub fn crd() -> CustomResourceDefinition {
         }
     }
     crd
+}
+
+/// The [version](DEFINITION_VERSION) of a definition; 0 of one that does not say.
+pub fn definition_version(crd: &CustomResourceDefinition) -> u32 {
+    let annotations = crd.metadata.annotations.as_ref();
+    let version = annotations.and_then(|all| all.get(VERSION_ANNOTATION));
+    version.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// The [definition](crd) as a file for kubectl.

@@ -68,8 +68,9 @@ impl Config {
                 Some(config) => Self::Etcd(config),
                 None => Self::Memory,
             },
+            // Who can keep data there does not come here.
             Some("kubernetes") => {
-                refuse("kubernetes is not in this version yet; take memory, embedded or etcd")
+                refuse("kubernetes was left out when this was built; take memory, embedded or etcd")
             }
             Some("redis") => {
                 refuse("redis is not supported; take etcd, or embedded, which needs no server")

@@ -1,3 +1,5 @@
+use sha2::{Digest, Sha256};
+
 use super::*;
 
 fn object(name: &str, data: Value) -> DynamicObject {
@@ -12,6 +14,22 @@ fn spec() -> Value {
 fn the_definition_in_the_repository_is_that_of_the_code() {
     let written = include_str!("../../../../kubernetes/crd.yaml");
     assert_eq!(written, crd_yaml().unwrap(), "run: make generate");
+}
+
+/// A controller leaves a definition alone that is as new as its own.
+#[test]
+fn another_definition_has_another_version() {
+    let spec = serde_json::to_vec(&crd().spec).unwrap();
+    let hash: String = Sha256::digest(spec)[..8]
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    assert_eq!(definition_version(&crd()), DEFINITION_VERSION);
+    assert_eq!(
+        (DEFINITION_VERSION, hash.as_str()),
+        (1, "38354a7275429818"),
+        "the definition is another: raise DEFINITION_VERSION, and write both here"
+    );
 }
 
 #[test]
