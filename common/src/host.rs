@@ -88,6 +88,10 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The way to a cluster.
+    #[cfg(feature = "kubernetes")]
+    #[error(transparent)]
+    Cluster(#[from] crate::kubernetes::OpenError),
     /// The metrics.
     #[error("cannot set up metrics")]
     Metrics(#[from] prometheus::Error),
@@ -155,7 +159,7 @@ pub async fn serve(
             health,
             metrics,
         };
-        Ok::<_, StartError>(api(ground)?)
+        Ok(api(ground)?)
     };
     serve_on_site(config, shape, stop, on_store).await?;
     store_tasks.finish(config.http.drain_timeout).await;
@@ -165,21 +169,20 @@ pub async fn serve(
 /// As [`serve`], for an API whose data is in no [`Store`].
 ///
 /// # Errors
-/// When there is no port, and those of `api`.
-pub async fn serve_on_site<S, E: From<StartError>>(
+/// [`StartError`] when there is no port, or of `api`.
+pub async fn serve_on_site<S>(
     config: &Config<S>,
     shape: Shape,
     stop: Stop,
-    api: impl AsyncFnOnce(Site<'_>) -> Result<Router, E>,
-) -> Result<(), E> {
+    api: impl AsyncFnOnce(Site<'_>) -> Result<Router, StartError>,
+) -> Result<(), StartError> {
     config.warn();
-    let listener = http::listen(config.http.address).await;
-    let listener = listener.map_err(StartError::from)?;
+    let listener = http::listen(config.http.address).await?;
     let hands = Hands::start().map_err(StartError::Threads)?;
     // They outlive the listener: a write in flight is answered once it has been seen.
     let tasks = Tasks::new(Stop::new());
     let health = Health::new();
-    let metrics = Metrics::new(Registry::new()).map_err(StartError::from)?;
+    let metrics = Metrics::new(Registry::new())?;
     let site = Site {
         tasks: &tasks,
         health: &health,

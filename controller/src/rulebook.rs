@@ -1,17 +1,16 @@
-//! The book of rules: transactions over a [`Store`], and a view of each namespace that reads
-//! and watches are served from.
+//! The book of rules: what the API reads, watches and writes.
 //!
-//! Every rule is one entry of the store. Beside the rules of a namespace stands its *marker*,
-//! which every transaction puts again: the revision that last changed the marker is the
-//! revision of the namespace, and a write that builds on a revision is a compare on it.
-//!
-//! A write is answered once its revision has reached the view, so whoever wrote reads it.
+//! Each namespace has a [`Shelf`], a view that reads and watches are served from. Where the
+//! rules are kept differs: as entries of a store ([`store`]), or as objects of a cluster
+//! ([`kubernetes`]). Either way a write is all or nothing, it may build on a revision, and it
+//! is answered once the view has it, so whoever wrote reads it.
 
 mod error;
-mod key;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod selection;
 mod shelf;
-mod shelves;
+pub mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,15 +19,10 @@ use a8_common::host::Ground;
 use a8_common::http::IfMatch;
 use a8_common::model::{Namespace, Revision, RuleId};
 use a8_common::rule::Rule;
-use a8_common::store::{CommitError, Compare, Entry, Store, Transaction, Unavailable};
-use bytes::Bytes;
+use a8_common::store::Unavailable;
 use imbl::OrdMap;
-use prometheus::IntGauge;
-use tracing::{error, warn};
 
-use self::shelves::{Feeder, Shelves};
-
-pub use error::{NotLoaded, WriteError};
+pub use error::{ShelfError, WriteError};
 pub use selection::{Kind, Selection};
 pub use shelf::Shelf;
 
@@ -43,16 +37,17 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// meanwhile.
 const MAX_ATTEMPTS: usize = 16;
 
-/// Up to so many rules are replaced without a look at the others: one compare each.
-const FEW: usize = Transaction::MAX_COMPARES;
-
 /// The rules of a namespace by id.
 type Rules = OrdMap<RuleId, Arc<Rule>>;
 
 /// The rules of all namespaces.
-pub struct RuleBook {
-    store: Arc<dyn Store>,
-    shelves: Arc<Shelves>,
+pub struct RuleBook(Keeper);
+
+/// Who keeps them.
+enum Keeper {
+    Store(store::Book),
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(kubernetes::Book),
 }
 
 /// Whether a write is done or only tried out.
@@ -80,37 +75,38 @@ impl RuleBook {
     /// # Errors
     /// When there is a metric already that the book counts.
     pub fn start(ground: Ground<'_>) -> Result<Self, prometheus::Error> {
-        let rules = IntGauge::new("a8_controller_rules", "Rules of all namespaces")?;
-        ground.metrics.register(Box::new(rules.clone()))?;
-        let shelves = Arc::new(Shelves::new(rules));
-        ground.follow(key::ALL, Feeder(shelves.clone()));
-        Ok(Self {
-            store: ground.store,
-            shelves,
-        })
+        Ok(Self(Keeper::Store(store::Book::start(ground)?)))
     }
 
     /// The rules of `namespace`.
     ///
     /// # Errors
-    /// [`NotLoaded`] until the store has been read once.
-    pub fn shelf(&self, namespace: &Namespace) -> Result<Arc<Shelf>, NotLoaded> {
-        self.shelves.shelf(namespace)
+    /// [`ShelfError`].
+    pub fn shelf(&self, namespace: &Namespace) -> Result<Arc<Shelf>, ShelfError> {
+        match &self.0 {
+            Keeper::Store(book) => book.shelf(namespace),
+            #[cfg(feature = "kubernetes")]
+            Keeper::Kubernetes(book) => book.shelf(namespace),
+        }
     }
 
-    /// The newest revision of the store, which a view may be behind.
+    /// The newest revision of where the rules are kept, which a view may be behind.
     ///
     /// # Errors
     /// [`Unavailable`].
     pub async fn newest(&self) -> Result<Revision, Unavailable> {
-        self.store.revision().await
+        match &self.0 {
+            Keeper::Store(book) => book.newest().await,
+            #[cfg(feature = "kubernetes")]
+            Keeper::Kubernetes(book) => book.newest().await,
+        }
     }
 
-    /// Stores `rules`, as one transaction. A rule whose id is there already replaces it, as
+    /// Stores `rules`, all of them or none. A rule whose id is there already replaces it, as
     /// it did in 1.1.0.
     ///
     /// # Errors
-    /// [`WriteError`]; nothing was stored.
+    /// [`WriteError`]; nothing was stored, unless it says otherwise.
     pub async fn add(
         &self,
         shelf: &Shelf,
@@ -118,26 +114,17 @@ impl RuleBook {
         condition: &IfMatch,
         mode: Mode,
     ) -> Result<Revision, WriteError> {
-        let now = shelf.snapshot();
-        let known = &now.items;
-        let new = rules.iter().filter(|rule| !known.contains_key(rule.id()));
-        if known.len() + new.count() > MAX_RULES {
-            return Err(WriteError::Full { max: MAX_RULES });
+        match &self.0 {
+            Keeper::Store(book) => book.add(shelf, rules, condition, mode).await,
+            #[cfg(feature = "kubernetes")]
+            Keeper::Kubernetes(book) => book.add(rules, condition, mode).await,
         }
-        let puts = puts(shelf, rules)?;
-        if mode == Mode::Commit && *condition == IfMatch::Any {
-            let _leave = shelf.beside_others().await;
-            return Ok(self.commit(shelf, puts).await?);
-        }
-        let add = |_: &Rules| Ok(((), puts.clone()));
-        let added = self.rewrite(shelf, condition, mode, add).await?;
-        Ok(added.1)
     }
 
-    /// Replaces rules that are there, as one transaction.
+    /// Replaces rules that are there, all of them or none.
     ///
     /// # Errors
-    /// [`WriteError`]; nothing was stored.
+    /// [`WriteError`]; nothing was stored, unless it says otherwise.
     pub async fn update(
         &self,
         shelf: &Shelf,
@@ -145,25 +132,19 @@ impl RuleBook {
         condition: &IfMatch,
         mode: Mode,
     ) -> Result<Revision, WriteError> {
-        let puts = puts(shelf, rules)?;
-        let ids = || rules.iter().map(Rule::id);
-        if mode == Mode::Commit && *condition == IfMatch::Any && rules.len() <= FEW {
-            return self.touch(shelf, ids(), puts).await;
+        match &self.0 {
+            Keeper::Store(book) => book.update(shelf, rules, condition, mode).await,
+            #[cfg(feature = "kubernetes")]
+            Keeper::Kubernetes(book) => book.update(rules, condition, mode).await,
         }
-        let update = |now: &Rules| match unknown(ids(), now) {
-            unknown if unknown.is_empty() => Ok(((), puts.clone())),
-            unknown => Err(WriteError::Unknown(unknown)),
-        };
-        let updated = self.rewrite(shelf, condition, mode, update).await?;
-        Ok(updated.1)
     }
 
-    /// Deletes the rules that `selection` takes, as one transaction. Deleting none changes
+    /// Deletes the rules that `selection` takes, all of them or none. Deleting none changes
     /// nothing.
     ///
     /// # Errors
     /// [`WriteError::Unknown`] when the selection names an id that is not there, or another
-    /// [`WriteError`]; nothing was deleted.
+    /// [`WriteError`]; nothing was deleted, unless it says otherwise.
     pub async fn remove(
         &self,
         shelf: &Shelf,
@@ -171,149 +152,23 @@ impl RuleBook {
         condition: &IfMatch,
         mode: Mode,
     ) -> Result<Removed, WriteError> {
-        let namespace = shelf.namespace();
-        let remove = |now: &Rules| {
-            let known = |id: &str| now.keys().any(|known| known.as_str() == id);
-            let unknown = selection.unknown(known);
-            if !unknown.is_empty() {
-                return Err(WriteError::Unknown(unknown));
-            }
-            let taken = now.values().filter(|rule| selection.takes(rule));
-            let ids: Vec<RuleId> = taken.map(|rule| rule.id().clone()).collect();
-            let nothing = Transaction::new();
-            let transaction = match selection.takes_all() && !ids.is_empty() {
-                true => nothing.delete_prefix(key::rules(namespace)),
-                false => ids.iter().fold(nothing, |transaction, id| {
-                    transaction.delete(key::rule(namespace, id))
-                }),
-            };
-            Ok((ids, transaction))
-        };
-        let (ids, revision) = self.rewrite(shelf, condition, mode, remove).await?;
-        Ok(Removed { ids, revision })
-    }
-
-    /// Commits `puts` of a few rules that must all be there, beside whoever else writes.
-    async fn touch<'a>(
-        &self,
-        shelf: &Shelf,
-        ids: impl Iterator<Item = &'a RuleId> + Clone,
-        puts: Transaction,
-    ) -> Result<Revision, WriteError> {
-        let exists = |id| Compare::Exists(key::rule(shelf.namespace(), id));
-        let transaction = ids.clone().fold(puts, |tx, id| tx.when(exists(id)));
-        let _leave = shelf.beside_others().await;
-        let committed = self.commit(shelf, transaction).await;
-        committed.map_err(|e| match e {
-            CommitError::Compare { index } => {
-                WriteError::Unknown(ids.skip(index).take(1).map(RuleId::to_string).collect())
-            }
-            e => e.into(),
-        })
-    }
-
-    /// Commits what `plan` makes of the rules as they are, unless somebody else wrote
-    /// meanwhile; then again. A plan without operations changes nothing.
-    ///
-    /// The rules are those of the view, which may be behind another controller's writes: what
-    /// a caller has been told of must be found. So no word of the plan's is final until the
-    /// view is known to be as new as the store.
-    async fn rewrite<T>(
-        &self,
-        shelf: &Shelf,
-        condition: &IfMatch,
-        mode: Mode,
-        plan: impl Fn(&Rules) -> Result<(T, Transaction), WriteError>,
-    ) -> Result<(T, Revision), WriteError> {
-        let marker = key::marker(shelf.namespace());
-        let mut alone = None;
-        let mut fresh = false;
-        for _ in 0..MAX_ATTEMPTS {
-            let now = shelf.snapshot();
-            let holds = now
-                .epoch
-                .as_ref()
-                .is_some_and(|e| condition.holds(e, now.revision));
-            let planned = match holds {
-                true => plan(&now.items),
-                false => Err(WriteError::Moved),
-            };
-            match planned {
-                Err(e) if fresh => return Err(e),
-                Err(_) => {}
-                Ok((value, transaction)) if mode == Mode::DryRun || transaction.ops.is_empty() => {
-                    transaction.check()?;
-                    if fresh {
-                        return Ok((value, now.revision));
-                    }
-                }
-                Ok((value, transaction)) => {
-                    let unmoved = Compare::ModRevision(marker.clone(), now.revision);
-                    match self.commit(shelf, transaction.when(unmoved)).await {
-                        Ok(revision) => return Ok((value, revision)),
-                        Err(CommitError::Compare { .. }) => {}
-                        Err(e) => return Err(e.into()),
-                    }
-                }
-            }
-            // A few callers that write without a condition could put this off for ever.
-            if alone.is_none() {
-                alone = Some(shelf.alone().await);
-            }
-            let newest = self.store.get(&marker).await?;
-            let newest = newest.map_or(Revision(0), |entry| entry.mod_revision);
-            fresh = settled(shelf, newest).await;
-            if !fresh {
-                return Err(Unavailable::because("its changes do not arrive").into());
-            }
+        match &self.0 {
+            Keeper::Store(book) => book.remove(shelf, selection, condition, mode).await,
+            #[cfg(feature = "kubernetes")]
+            Keeper::Kubernetes(book) => book.remove(selection, condition, mode).await,
         }
-        Err(WriteError::Contended)
-    }
-
-    /// Commits, and waits until the view has it.
-    async fn commit(
-        &self,
-        shelf: &Shelf,
-        transaction: Transaction,
-    ) -> Result<Revision, CommitError> {
-        let transaction = transaction.put(key::marker(shelf.namespace()), Bytes::new());
-        let revision = self.store.commit(transaction).await?;
-        if !settled(shelf, revision).await {
-            warn!(namespace = %shelf.namespace(), %revision, "a write is stored and not yet visible");
-        }
-        Ok(revision)
     }
 }
 
-/// Waits for a while until the view has `revision`.
-async fn settled(shelf: &Shelf, revision: Revision) -> bool {
-    let reached = tokio::time::timeout(SETTLE, shelf.reached(revision)).await;
-    reached.is_ok()
+impl From<store::Book> for RuleBook {
+    fn from(book: store::Book) -> Self {
+        Self(Keeper::Store(book))
+    }
 }
 
-fn puts(shelf: &Shelf, rules: &[Rule]) -> Result<Transaction, WriteError> {
-    rules
-        .iter()
-        .try_fold(Transaction::new(), |transaction, rule| {
-            let value = serde_json::to_vec(rule).map_err(WriteError::Unwritable)?;
-            Ok(transaction.put(key::rule(shelf.namespace(), rule.id()), value))
-        })
+#[cfg(feature = "kubernetes")]
+impl From<kubernetes::Book> for RuleBook {
+    fn from(book: kubernetes::Book) -> Self {
+        Self(Keeper::Kubernetes(book))
+    }
 }
-
-fn unknown<'a>(ids: impl Iterator<Item = &'a RuleId>, known: &Rules) -> Vec<String> {
-    ids.filter(|id| !known.contains_key(*id))
-        .map(RuleId::to_string)
-        .collect()
-}
-
-/// The rule of an entry. One that cannot be read is named and passed over: the rest of the
-/// book is good.
-fn read(entry: &Entry) -> Option<Rule> {
-    key::parse(&entry.key)?.1?;
-    let rule = serde_json::from_slice(&entry.value);
-    rule.inspect_err(|e| error!(key = %entry.key, error = %e, "an entry of the store is no rule"))
-        .ok()
-}
-
-#[cfg(test)]
-mod tests;

@@ -41,7 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
         let book = parts.extract::<Extension<Arc<RuleBook>>>().await;
         let Extension(book) = book.map_err(|_| Reply::internal())?;
         Ok(Self {
-            shelf: book.shelf(&namespace).map_err(reply::not_loaded)?,
+            shelf: book.shelf(&namespace).map_err(reply::shelf)?,
             book,
             headers: parts.headers.clone(),
             end,

@@ -13,9 +13,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::rulebook::{NotLoaded, Shelf, WriteError};
+use crate::rulebook::{Shelf, ShelfError, WriteError};
 
 const SOON: Duration = Duration::from_secs(1);
+const LATER: Duration = Duration::from_secs(5);
 
 /// The body of every error reply.
 #[derive(Serialize, ToSchema)]
@@ -47,13 +48,21 @@ pub(super) fn bad(text: impl Into<String>) -> Reply {
 const TOLD: usize = 3;
 
 pub(super) fn faults(faults: Faults) -> Reply {
-    let all = faults.iter().len();
-    let mut text: Vec<_> = faults.iter().take(TOLD).map(Fault::to_string).collect();
+    invalid(&Vec::from(faults))
+}
+
+fn invalid(faults: &[Fault]) -> Reply {
+    let text = told(faults.iter().map(Fault::to_string), faults.len(), "; ");
+    Reply::bad_request("invalid_rule", text).with_details(json!(faults))
+}
+
+/// The first few of `all` texts, and how many more there are.
+fn told(texts: impl Iterator<Item = String>, all: usize, between: &str) -> String {
+    let mut few: Vec<_> = texts.take(TOLD).collect();
     if all > TOLD {
-        text.push(format!("and {} more", all - TOLD));
+        few.push(format!("and {} more", all - TOLD));
     }
-    let reply = Reply::bad_request("invalid_rule", text.join("; "));
-    reply.with_details(json!(faults))
+    few.join(between)
 }
 
 pub(super) fn no_rules() -> Reply {
@@ -65,12 +74,16 @@ pub(super) fn unknown(ids: &[String]) -> Reply {
     Reply::not_found("unknown_rule", text)
 }
 
-pub(super) fn not_loaded(e: NotLoaded) -> Reply {
-    Reply::unavailable("not_loaded", e.to_string(), SOON)
+pub(super) fn shelf(e: ShelfError) -> Reply {
+    let text = e.to_string();
+    match e {
+        ShelfError::NotLoaded => Reply::unavailable("not_loaded", text, SOON),
+        ShelfError::Elsewhere { .. } => Reply::new(StatusCode::FORBIDDEN, "other_namespace", text),
+    }
 }
 
 pub(super) fn view_not_loaded(_: server::NotLoaded) -> Reply {
-    not_loaded(NotLoaded)
+    shelf(ShelfError::NotLoaded)
 }
 
 pub(super) fn write(e: WriteError) -> Reply {
@@ -88,6 +101,29 @@ pub(super) fn write(e: WriteError) -> Reply {
         WriteError::Unwritable(_) => Reply::internal().log(&e),
         WriteError::Unavailable(_) => {
             Reply::unavailable("store_unavailable", "the store is unavailable", SOON).log(&e)
+        }
+        WriteError::Throttled { wait } => {
+            Reply::unavailable("store_unavailable", "the store is busy", wait).log(&e)
+        }
+        WriteError::Invalid(faults) => invalid(&faults),
+        WriteError::Denied(text) => Reply::new(StatusCode::FORBIDDEN, "refused_by_cluster", text),
+        WriteError::NotAllowed { ref what, .. } => {
+            let text = format!("this controller may not {what}: its cluster role lacks it");
+            Reply::new(StatusCode::BAD_GATEWAY, "not_allowed_in_cluster", text).log(&e)
+        }
+        WriteError::NoDefinition { definition } => {
+            let text = format!(
+                "{definition} is not installed: run kubectl apply -f kubernetes/crd.yaml, or a8ctl install"
+            );
+            Reply::unavailable("no_definition", text, LATER)
+        }
+        WriteError::Partly { ref left, .. } => {
+            let left = told(left.iter().cloned(), left.len(), ", ");
+            let text = format!(
+                "the write failed half-way, and not all could be put back: {left}; the same \
+                 request again makes it whole"
+            );
+            Reply::unavailable("partly_written", text, SOON).log(&e)
         }
     }
 }

@@ -44,6 +44,18 @@ impl Selection {
         *self == Self::default()
     }
 
+    /// Whether it chooses by ids, or not at all: then it need not look at the rules.
+    #[cfg(feature = "kubernetes")]
+    pub(super) fn takes_all_but_ids(&self) -> bool {
+        let Self {
+            ids: _,
+            tags,
+            destinations,
+            kind,
+        } = self;
+        tags.is_empty() && destinations.is_empty() && kind.is_none()
+    }
+
     /// The ids asked for of which `known` says no.
     pub fn unknown(&self, known: impl Fn(&str) -> bool) -> Vec<String> {
         self.ids.iter().filter(|id| !known(id)).cloned().collect()

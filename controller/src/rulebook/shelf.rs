@@ -1,4 +1,4 @@
-//! The rules of one namespace, as the store has them.
+//! The rules of one namespace, for those who read and watch.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Selection;
 
-/// The rules of one namespace, as the store has them.
+/// The rules of one namespace, as they were last heard of.
 pub struct Shelf {
     namespace: Namespace,
     publisher: Publisher<Rule>,
@@ -22,8 +22,14 @@ pub struct Shelf {
 impl Shelf {
     /// An empty one.
     pub(super) fn new(namespace: Namespace, epoch: &Epoch) -> Self {
+        let shelf = Self::not_loaded(namespace);
+        shelf.replace(epoch, Revision(0), Vec::new());
+        shelf
+    }
+
+    /// One whose rules have not been read yet.
+    pub(super) fn not_loaded(namespace: Namespace) -> Self {
         let (publisher, view) = view::channel();
-        publisher.replace(epoch, Revision(0), Vec::new());
         Self {
             namespace,
             publisher,

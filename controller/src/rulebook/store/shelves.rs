@@ -8,9 +8,8 @@ use a8_common::rule::Rule;
 use a8_common::store::{Batch, Event, Follower, Range};
 use prometheus::IntGauge;
 
-use super::error::NotLoaded;
-use super::shelf::Shelf;
 use super::{key, read};
+use crate::rulebook::{Shelf, ShelfError};
 
 /// Blank shelves that are kept. Where a token names its namespace anybody can think up new
 /// ones; shelves that were never written and that nobody uses are given up beyond this.
@@ -39,13 +38,13 @@ impl Shelves {
     }
 
     /// The shelf of `namespace`, made when there is none.
-    pub(super) fn shelf(&self, namespace: &Namespace) -> Result<Arc<Shelf>, NotLoaded> {
+    pub(super) fn shelf(&self, namespace: &Namespace) -> Result<Arc<Shelf>, ShelfError> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(shelf) = inner.shelves.get(namespace) {
             return Ok(shelf.clone());
         }
         drop(inner);
-        self.write().shelf(namespace).ok_or(NotLoaded)
+        self.write().shelf(namespace).ok_or(ShelfError::NotLoaded)
     }
 
     #[cfg(test)]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 
 struct Opened {
-    book: RuleBook,
+    book: Book,
     store: Arc<dyn Store>,
     health: Health,
     /// Ends the feeding when it goes.
@@ -20,7 +20,7 @@ struct Opened {
 fn opened(store: Arc<dyn Store>) -> Opened {
     let tasks = Tasks::new(Stop::new());
     let health = Health::new();
-    let book = RuleBook::start(Ground {
+    let book = Book::start(Ground {
         store: store.clone(),
         tasks: &tasks,
         health: &health,
@@ -59,12 +59,12 @@ fn space(name: &str) -> Namespace {
     Namespace::new(name).unwrap()
 }
 
-fn ids(book: &RuleBook, namespace: &Namespace) -> Vec<String> {
+fn ids(book: &Book, namespace: &Namespace) -> Vec<String> {
     let now = book.shelf(namespace).unwrap().snapshot();
     now.items.keys().map(ToString::to_string).collect()
 }
 
-async fn add(book: &RuleBook, namespace: &Namespace, list: &[(&str, &str)]) -> Revision {
+async fn add(book: &Book, namespace: &Namespace, list: &[(&str, &str)]) -> Revision {
     book.add(
         &book.shelf(namespace).unwrap(),
         &rules(list),
