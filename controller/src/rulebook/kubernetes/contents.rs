@@ -28,6 +28,13 @@ pub struct Contents {
     pub objects: OrdMap<String, Arc<Known>>,
 }
 
+/// It is the same as long as it is the same object in the same version.
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(&other.object)
+    }
+}
+
 impl Known {
     /// Judges `object`, unless `before` was judged by the same spec.
     pub(super) fn of(mut object: DynamicObject, before: Option<&Arc<Self>>) -> Self {
