@@ -100,6 +100,9 @@ pub(super) enum Failures {
     /// Not the caller's namespace, or not over HTTPS
     #[response(status = 403)]
     Forbidden(ErrorBody),
+    /// The controller's account in the cluster lacks a permission, which is named
+    #[response(status = 502)]
+    NotAllowed(ErrorBody),
     /// The store is away or has not been read yet: try again after `Retry-After`
     #[response(status = 503)]
     Unavailable(ErrorBody),
