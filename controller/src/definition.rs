@@ -16,7 +16,9 @@ use a8_common::kubernetes::routing_rule::{
 use a8_common::kubernetes::{Cluster, api_reason, reason};
 use a8_common::task::Stop;
 use futures_util::StreamExt;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionCondition,
+};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher;
@@ -126,7 +128,11 @@ impl Keeper {
                     info!("{DEFINITION} is there");
                 }
             }
-            Some(why) => self.bad(format!("{DEFINITION} is not in force yet: {why}")),
+            Some(Lacking::Names(why)) => self.bad(format!("{DEFINITION} is not in force: {why}")),
+            // That takes a moment.
+            Some(Lacking::Time) => self
+                .condition
+                .bad(format!("{DEFINITION} is not in force yet")),
         }
         again
     }
@@ -206,22 +212,32 @@ enum Refused {
 }
 
 /// Why a definition is not in force.
-fn lacks(definition: &CustomResourceDefinition) -> Option<String> {
+enum Lacking {
+    /// Another has its names.
+    Names(String),
+    /// The API server has not come to it.
+    Time,
+}
+
+fn lacks(definition: &CustomResourceDefinition) -> Option<Lacking> {
     let conditions = definition
         .status
         .iter()
-        .flat_map(|status| &status.conditions)
-        .flatten();
-    let of = |kind: &str| conditions.clone().find(|condition| condition.type_ == kind);
-    let holds = |kind| of(kind).is_some_and(|condition| condition.status == "True");
-    if holds("Established") {
+        .flat_map(|status| &status.conditions);
+    let mut conditions = conditions.flatten();
+    let holds = |kind, status| {
+        move |of: &&CustomResourceDefinitionCondition| of.type_ == kind && of.status == status
+    };
+    if conditions
+        .clone()
+        .any(|of| holds("Established", "True")(&of))
+    {
         return None;
     }
-    let names = of("NamesAccepted").filter(|condition| condition.status == "False");
-    let why = names
-        .or_else(|| of("Established"))
-        .and_then(|of| of.message.clone());
-    Some(why.unwrap_or_else(|| "the API server has not established it".to_owned()))
+    let refused = conditions.find(holds("NamesAccepted", "False"));
+    Some(refused.map_or(Lacking::Time, |of| {
+        Lacking::Names(of.message.clone().unwrap_or_default())
+    }))
 }
 
 fn jittered(wait: Duration) -> Duration {
