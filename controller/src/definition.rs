@@ -168,6 +168,9 @@ impl Keeper {
 
     /// Whether it is there cannot be told. Where we may not look, following the rules shows.
     fn unknown(&mut self, e: &watcher::Error) {
+        if matches!(e, watcher::Error::WatchError(status) if status.code == 410) {
+            return;
+        }
         if let watcher::Error::InitialListFailed(kube::Error::Api(status)) = e
             && status.code == 403
         {

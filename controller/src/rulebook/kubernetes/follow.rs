@@ -45,10 +45,16 @@ impl Follower {
         let mut at = None;
         let mut pause = FIRST_PAUSE;
         let mut told = None;
+        let mut expired = false;
         loop {
             let began = Instant::now();
             let ended = self.go_on(&mut at, &mut told).await;
             if began.elapsed() > SHORT {
+                pause = FIRST_PAUSE;
+            }
+            let before = std::mem::replace(&mut expired, matches!(ended, Err(CallError::Expired)));
+            if expired && !before {
+                // What came before it was another trouble.
                 pause = FIRST_PAUSE;
             }
             match ended {
