@@ -7,6 +7,9 @@ mod rest;
 mod watch;
 mod write;
 
+use std::ops::Deref;
+
+use a8_tests::cluster::Cluster;
 use a8_tests::server::Server;
 use serde_json::{Value, json};
 
@@ -22,8 +25,68 @@ fn rules(rules: &[Value]) -> Value {
     json!({ "rules": rules })
 }
 
-async fn seeded() -> Server {
-    let controller = Server::controller(&[]).await;
+/// Where the controller keeps its rules.
+#[derive(Clone, Copy)]
+enum Database {
+    Memory,
+    Kubernetes,
+}
+
+/// Runs each test once for each database.
+macro_rules! over_each_database {
+    ($($test:ident)*) => {
+        $(mod $test {
+            #[tokio::test]
+            async fn in_memory() {
+                super::$test(crate::Database::Memory).await;
+            }
+
+            #[tokio::test]
+            async fn on_kubernetes() {
+                super::$test(crate::Database::Kubernetes).await;
+            }
+        })*
+    };
+}
+use over_each_database;
+
+/// A controller, and the cluster that it has its rules in.
+struct Controller {
+    server: Server,
+    _cluster: Option<Cluster>,
+}
+
+impl Deref for Controller {
+    type Target = Server;
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+async fn on_store(args: &[&str]) -> Controller {
+    Controller {
+        server: Server::controller(args).await,
+        _cluster: None,
+    }
+}
+
+async fn started(database: Database) -> Controller {
+    match database {
+        Database::Memory => on_store(&[]).await,
+        Database::Kubernetes => {
+            let cluster = Cluster::start().await;
+            let args = cluster.args();
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            Controller {
+                server: Server::controller(&args).await,
+                _cluster: Some(cluster),
+            }
+        }
+    }
+}
+
+async fn seeded(database: Database) -> Controller {
+    let controller = started(database).await;
     let body = rules(&[route("r1", "a"), route("r2", "b"), action("f1", "a")]);
     let reply = controller.post("/v1/rules", &body).await.expect(201);
     assert_eq!(reply.json(), json!({"ids": ["r1", "r2", "f1"]}));

@@ -3,11 +3,12 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::{ids, listed, route, rules, seeded};
+use crate::{Database, ids, listed, route, rules, seeded};
 
-#[tokio::test]
-async fn listings_filter_by_id_tag_and_destination() {
-    let controller = seeded().await;
+crate::over_each_database!(listings_filter_by_id_tag_and_destination routes_and_actions_are_grouped_by_destination lists_have_an_etag_and_answer_304 a_parameter_that_means_nothing_is_refused_by_name groups_know_their_filters_and_what_the_caller_has);
+
+async fn listings_filter_by_id_tag_and_destination(database: Database) {
+    let controller = seeded(database).await;
     assert_eq!(listed(&controller, "").await, ["f1", "r1", "r2"]);
     assert_eq!(listed(&controller, "?id=r1&id=f1").await, ["f1", "r1"]);
     assert_eq!(listed(&controller, "?tag=t").await, ["r1", "r2"]);
@@ -31,9 +32,8 @@ async fn listings_filter_by_id_tag_and_destination() {
         .refused(400, "colour");
 }
 
-#[tokio::test]
-async fn routes_and_actions_are_grouped_by_destination() {
-    let controller = seeded().await;
+async fn routes_and_actions_are_grouped_by_destination(database: Database) {
+    let controller = seeded(database).await;
     let routes = controller.get("/v1/rules/routes").await.expect(200).json();
     assert_eq!(ids(&routes["services"]["a"]), ["r1"]);
     assert_eq!(ids(&routes["services"]["b"]), ["r2"]);
@@ -59,9 +59,8 @@ async fn routes_and_actions_are_grouped_by_destination() {
     assert_eq!(listed(&controller, "").await, ["r2"]);
 }
 
-#[tokio::test]
-async fn lists_have_an_etag_and_answer_304() {
-    let controller = seeded().await;
+async fn lists_have_an_etag_and_answer_304(database: Database) {
+    let controller = seeded(database).await;
     let tag = controller
         .get("/v1/rules")
         .await
@@ -79,9 +78,8 @@ async fn lists_have_an_etag_and_answer_304() {
     known("/v1/rules").await.expect(200);
 }
 
-#[tokio::test]
-async fn a_parameter_that_means_nothing_is_refused_by_name() {
-    let controller = seeded().await;
+async fn a_parameter_that_means_nothing_is_refused_by_name(database: Database) {
+    let controller = seeded(database).await;
     for (method, path, named) in [
         (Method::GET, "/v1/rules?dry_run=true", "dry_run"),
         (Method::GET, "/v1/rules?watch=perhaps", "watch"),
@@ -109,9 +107,8 @@ async fn a_parameter_that_means_nothing_is_refused_by_name() {
     assert_eq!(listed(&controller, "").await, ["f1", "r1", "r2"]);
 }
 
-#[tokio::test]
-async fn groups_know_their_filters_and_what_the_caller_has() {
-    let controller = seeded().await;
+async fn groups_know_their_filters_and_what_the_caller_has(database: Database) {
+    let controller = seeded(database).await;
     for (path, shown) in [
         ("/v1/rules/routes?tag=r2", json!(["b"])),
         ("/v1/rules/routes?destination=a&destination=c", json!(["a"])),

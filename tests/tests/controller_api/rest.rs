@@ -1,13 +1,13 @@
 //! Bounds, and what operators and tools ask.
 
-use a8_tests::server::Server;
 use reqwest::Method;
 
-use crate::{listed, seeded};
+use crate::{Database, listed, seeded, started};
 
-#[tokio::test]
-async fn bounds_of_body_type_and_method() {
-    let controller = seeded().await;
+crate::over_each_database!(bounds_of_body_type_and_method the_rest_of_the_table);
+
+async fn bounds_of_body_type_and_method(database: Database) {
+    let controller = seeded(database).await;
     let post = |body: String| controller.call(Method::POST, "/v1/rules").raw(body).send();
     post(format!("{{\"rules\":\"{}\"}}", "x".repeat(1 << 20)))
         .await
@@ -37,9 +37,8 @@ async fn bounds_of_body_type_and_method() {
     assert_eq!(listed(&controller, "").await.len(), 3);
 }
 
-#[tokio::test]
-async fn the_rest_of_the_table() {
-    let controller = Server::controller(&[]).await;
+async fn the_rest_of_the_table(database: Database) {
+    let controller = started(database).await;
     controller.get("/health").await.expect(200);
     controller.get("/ready").await.expect(200);
     assert!(

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use a8_tests::watch::Watch;
 use serde_json::json;
 
-use crate::{ids, route, rules, seeded};
+use crate::{Database, ids, route, rules, seeded};
 
-#[tokio::test]
-async fn a_watch_tells_one_transaction_a_line_and_goes_on_where_it_was() {
-    let controller = seeded().await;
+crate::over_each_database!(a_watch_tells_every_change_and_goes_on_where_it_was);
+
+async fn a_watch_tells_every_change_and_goes_on_where_it_was(database: Database) {
+    let controller = seeded(database).await;
     let mut watch = controller.watch("/v1/rules?watch=true").await;
     let reset = watch.event().await;
     assert_eq!(
@@ -20,23 +22,13 @@ async fn a_watch_tells_one_transaction_a_line_and_goes_on_where_it_was() {
         .post("/v1/rules", &rules(&[route("n1", "c"), route("n2", "c")]))
         .await
         .expect(201);
-    let event = watch.event().await;
-    assert_eq!(
-        (event["type"].as_str(), ids(&event["items"])),
-        (Some("UPSERT"), vec!["n1".into(), "n2".into()])
-    );
+    told(&mut watch, "UPSERT", database).await;
+    assert!(["n1", "n2"].iter().all(|id| watch.items.contains_key(*id)));
     controller
         .delete("/v1/rules?destination=c")
         .await
         .expect(200);
-    let event = watch.event().await;
-    assert_eq!(
-        (
-            event["type"].as_str(),
-            event["ids"].as_array().unwrap().len()
-        ),
-        (Some("REMOVE"), 2)
-    );
+    told(&mut watch, "REMOVE", database).await;
     let list = controller.get("/v1/rules").await.json();
     assert_eq!(list["revision"], watch.revision);
     assert_eq!(
@@ -70,4 +62,20 @@ async fn a_watch_tells_one_transaction_a_line_and_goes_on_where_it_was() {
         json!(["w"]),
         "it left the filter's sight"
     );
+}
+
+/// A change of two rules: one line where it is one transaction, two where it is two objects.
+async fn told(watch: &mut Watch, what: &str, database: Database) {
+    let [lines, each] = match database {
+        Database::Memory => [1, 2],
+        Database::Kubernetes => [2, 1],
+    };
+    for _ in 0..lines {
+        let event = watch.event().await;
+        let members = ["items", "ids"].map(|member| event[member].as_array().map_or(0, Vec::len));
+        assert_eq!(
+            (event["type"].as_str(), members.iter().sum()),
+            (Some(what), each)
+        );
+    }
 }
