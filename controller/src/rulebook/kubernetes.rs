@@ -175,3 +175,6 @@ impl Book {
         outcome.await.map_err(broken)?
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
