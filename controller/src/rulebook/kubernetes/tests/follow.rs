@@ -23,7 +23,7 @@ async fn a_view_comes_back_to_what_is_there_after_every_interruption() {
         cluster.put(&name, &spec("s"));
         cluster
             .api
-            .delete(RULES, NAMESPACE, if round == 0 { "a" } else { &*"b" });
+            .delete(RULES, NAMESPACE, if round == 0 { "a" } else { "b" });
         if round > 0 {
             assert_eq!(opened.revision(), before);
             eventually("the outage to be told", || !opened.health.is_ready()).await;
