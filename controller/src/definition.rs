@@ -246,3 +246,6 @@ fn lacks(definition: &CustomResourceDefinition) -> Option<Lacking> {
 fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(fastrand::f64() * 0.5 + 0.75)
 }
+
+#[cfg(test)]
+mod tests;

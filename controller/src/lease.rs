@@ -22,12 +22,22 @@ use tracing::{info, warn};
 /// The name of the lease.
 pub const NAME: &str = "a8controller";
 
-/// After how long without a renewal another may take it.
-const DURATION: Duration = Duration::from_secs(15);
-/// After how long without a renewal its holder no longer leads.
-const DEADLINE: Duration = Duration::from_secs(10);
-/// How often it is renewed, or looked at by the others.
-const PERIOD: Duration = Duration::from_secs(2);
+/// How long things take.
+#[derive(Clone, Copy)]
+struct Times {
+    /// After how long without a renewal another may take it; whole seconds.
+    duration: Duration,
+    /// After how long without a renewal its holder no longer leads.
+    deadline: Duration,
+    /// How often it is renewed, or looked at by the others.
+    period: Duration,
+}
+
+const TIMES: Times = Times {
+    duration: Duration::from_secs(15),
+    deadline: Duration::from_secs(10),
+    period: Duration::from_secs(2),
+};
 /// How often it is looked at while that fails.
 const LONGEST_PERIOD: Duration = Duration::from_secs(30);
 /// How long the API server may take to answer.
@@ -39,6 +49,7 @@ const LONGEST_DURATION: i32 = 3600;
 pub struct Candidate {
     api: Api<Lease>,
     name: String,
+    times: Times,
     /// The lease as it was last seen, and since when.
     seen: Option<(Lease, Instant)>,
     told: Option<String>,
@@ -57,11 +68,16 @@ enum Missed {
 impl Candidate {
     /// One for the namespace of `cluster`.
     pub fn new(cluster: &Cluster) -> Self {
+        Self::with(cluster, TIMES)
+    }
+
+    fn with(cluster: &Cluster, times: Times) -> Self {
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy().into_owned();
         Self {
             api: Api::namespaced(cluster.client.clone(), &cluster.namespace),
             name: format!("{host}_{}", uuid::Uuid::new_v4()),
+            times,
             seen: None,
             told: None,
         }
@@ -97,20 +113,20 @@ impl Candidate {
             };
             leads(false);
             warn!(name = self.name, reason = lost, "leads no longer");
-            sleep(jittered(PERIOD)).await;
+            sleep(jittered(self.times.period)).await;
         }
     }
 
     /// Waits until it has the lease; since when.
     async fn win(&mut self) -> Instant {
-        let mut period = PERIOD;
+        let mut period = self.times.period;
         loop {
             let asked = Instant::now();
             match self.attempt().await {
                 Ok(()) => return asked,
                 Err(Missed::Held | Missed::Overtaken) => {
                     self.told = None;
-                    period = PERIOD;
+                    period = self.times.period;
                 }
                 Err(Missed::Failed(why)) => {
                     period = (period * 2).min(LONGEST_PERIOD);
@@ -128,8 +144,8 @@ impl Candidate {
     async fn hold(&mut self, mut renewed: Instant) -> String {
         let mut why = "no answer in time".to_owned();
         loop {
-            let until = renewed + DEADLINE;
-            let next = Instant::now() + jittered(PERIOD);
+            let until = renewed + self.times.deadline;
+            let next = Instant::now() + jittered(self.times.period);
             tokio::time::sleep_until(next.min(until)).await;
             let asked = Instant::now();
             match tokio::time::timeout_at(until, self.attempt()).await {
@@ -203,7 +219,7 @@ impl Candidate {
     fn may_have(&self, lease: &Lease) -> bool {
         let spec = lease.spec.as_ref();
         let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
-        let seconds = seconds.map_or(DURATION.as_secs(), |s| {
+        let seconds = seconds.map_or(self.times.duration.as_secs(), |s| {
             s.clamp(1, LONGEST_DURATION).unsigned_abs().into()
         });
         let since = self.seen.as_ref().map(|(_, since)| *since);
@@ -218,7 +234,7 @@ impl Candidate {
         let more = i32::from(ours.is_none());
         LeaseSpec {
             holder_identity: Some(self.name.clone()),
-            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            lease_duration_seconds: i32::try_from(self.times.duration.as_secs()).ok(),
             acquire_time: Some(acquired.unwrap_or_else(|| now.clone())),
             renew_time: Some(now),
             lease_transitions: Some(transitions.map_or(0, |n| n.saturating_add(more))),
@@ -265,3 +281,6 @@ async fn answered<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Resu
 fn jittered(period: Duration) -> Duration {
     period.mul_f64(fastrand::f64() * 0.4 + 0.8)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use a8_common::host::Site;
 use a8_common::kubernetes::{Cluster, RoutingRuleStatus, api_reason, routing_rule};
+use a8_common::source::{self, Discovery};
 use imbl::ordmap::DiffItem;
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -53,6 +54,17 @@ pub fn start(
     contents: watch::Receiver<Contents>,
     site: &Site<'_>,
 ) -> Result<(), prometheus::Error> {
+    let of = cluster.clone();
+    let instances = move || source::kubernetes::instances(of.clone());
+    start_by(cluster, contents, instances, site)
+}
+
+fn start_by(
+    cluster: &Cluster,
+    contents: watch::Receiver<Contents>,
+    instances: impl Fn() -> Box<Discovery> + Send + Sync + 'static,
+    site: &Site<'_>,
+) -> Result<(), prometheus::Error> {
     let leads = IntGauge::new(
         "a8_controller_leads",
         "Whether this controller is the one that tells how rules stand",
@@ -71,6 +83,7 @@ pub fn start(
         cluster: cluster.clone(),
         api: rules(&cluster.client, &cluster.namespace),
         contents,
+        instances: Box::new(instances),
         written,
         name: candidate.name().to_owned(),
     };
@@ -90,6 +103,8 @@ struct Reconciler {
     cluster: Cluster,
     api: Api<DynamicObject>,
     contents: watch::Receiver<Contents>,
+    /// Where a term learns of instances.
+    instances: Box<dyn Fn() -> Box<Discovery> + Send + Sync>,
     written: IntCounterVec,
     name: String,
 }
@@ -110,7 +125,7 @@ impl Reconciler {
         let mut contents = self.contents.clone();
         // The sender lives as long as the tasks.
         let _ = contents.wait_for(|now| now.loaded).await;
-        let mut instances = Instances::follow(&self.cluster);
+        let mut instances = Instances::follow((self.instances)());
         let _ = timeout(PATIENCE, instances.loaded()).await;
         let mut term = Term {
             of: self,
@@ -229,3 +244,6 @@ impl Reconciler {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

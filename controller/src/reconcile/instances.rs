@@ -3,9 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use a8_common::kubernetes::Cluster;
 use a8_common::model::{Instance, ServiceName, Tags};
-use a8_common::source::{self, Feed};
+use a8_common::source::{self, Discovery, Feed};
 use a8_common::task::{Stop, Tasks};
 use a8_common::view::Subscription;
 use tokio::time::{Instant, sleep_until};
@@ -31,7 +30,7 @@ impl Carried {
     }
 }
 
-/// Follows the instances of a cluster's namespace until it is dropped.
+/// Follows the instances that a source tells of, until it is dropped.
 pub(super) struct Instances {
     /// What they carry; `None` until they are known.
     pub(super) tags: Option<Carried>,
@@ -44,9 +43,8 @@ pub(super) struct Instances {
 }
 
 impl Instances {
-    pub(super) fn follow(cluster: &Cluster) -> Self {
+    pub(super) fn follow(source: Box<Discovery>) -> Self {
         let tasks = Tasks::new(Stop::new());
-        let source = source::kubernetes::instances(cluster.clone());
         let feed = source::start("instances", source, &tasks);
         Self {
             tags: None,

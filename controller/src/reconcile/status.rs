@@ -74,13 +74,14 @@ pub(super) fn judged(
         ),
     };
     let (state, message) = match &known.verdict {
-        Ok(_) => (State::Valid, None),
-        Err(_) => (State::Invalid, Some(accepted.2.clone())),
+        Ok(_) => (State::Valid, String::new()),
+        Err(_) => (State::Invalid, accepted.2.clone()),
     };
+    // What is left out would stay as somebody else wrote it.
     RoutingRuleStatus {
         state: Some(state),
-        kind: kind(known).map(str::to_owned),
-        message,
+        kind: Some(kind(known).unwrap_or_default().to_owned()),
+        message: Some(message),
         observed_generation: generation,
         conditions: vec![condition(ACCEPTED, accepted), condition(RESOLVED, resolved)],
     }

@@ -44,7 +44,7 @@ fn a_valid_rule_is_resolved_when_each_backend_has_an_instance() {
     let said = judged(&rule, &both, None, at(0));
     assert_eq!(
         (said.state, said.kind.as_deref(), said.message.clone()),
-        (Some(State::Valid), Some("route"), None)
+        (Some(State::Valid), Some("route"), Some(String::new()))
     );
     assert_eq!(said.observed_generation, Some(3));
     assert_eq!(
