@@ -2,7 +2,7 @@
 //!
 //! The object's name is the rule's id and its `spec` the rule itself, as the controller's API
 //! writes it. The definition ([`crd`]) says as much of what is refused as a schema and CEL
-//! can; the last word has the rule engine, which reads every spec anew ([`rule`]).
+//! can; the last word has the rule engine, which reads every spec anew ([`rule()`]).
 
 pub mod spec;
 mod status;

@@ -7,7 +7,7 @@
 //! are: it grows, and controllers that have seen the same change agree on it. The epoch is
 //! the definition's uid, with which all rules come and go.
 //!
-//! A cluster knows no transactions over several objects. A [`write`] is tried out as a whole
+//! A cluster knows no transactions over several objects. A [`mod@write`] is tried out as a whole
 //! first, then done, and undone when it fails half-way ([`undo`]). Others may see the steps.
 //!
 //! What the controller's account must be allowed, in the namespace unless it says otherwise:
