@@ -248,7 +248,7 @@ fn permission(message: &str) -> String {
     let after = message
         .split_once(" cannot ")
         .map_or(message, |(_, after)| after);
-    after.replace('"', "")
+    after.replacen(" resource ", " ", 1).replace('"', "")
 }
 
 /// The uid of the definition of rules.
