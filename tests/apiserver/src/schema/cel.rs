@@ -1,5 +1,7 @@
 //! The rules of a schema, written in CEL: whether they compile, and whether an object keeps them.
 
+mod spelling;
+
 use kube_cel::{CompiledSchema, ErrorKind, RootContext, ValidationError, Validator};
 use serde_json::Value;
 
@@ -14,7 +16,7 @@ pub(crate) struct Rules {
 impl Rules {
     pub(crate) fn compile(schema: &Value, group: &str, version: &str, kind: &str) -> Self {
         Self {
-            compiled: kube_cel::compile_schema(schema),
+            compiled: kube_cel::compile_schema(&spelling::respelt(schema)),
             root: RootContext {
                 api_version: format!("{group}/{version}"),
                 api_group: group.to_owned(),
