@@ -17,7 +17,7 @@ binaries:
 	@scripts/setup cc protoc
 	@$(CARGO) build --workspace --bins
 
-.PHONY: demo demo.bookinfo demo.walk demo.ha
+.PHONY: demo demo.bookinfo demo.walk demo.ha demo.kubernetes
 demo: binaries ## helloworld: two versions under load, and a tour of rule changes
 	@$(TARGET)/debug/demo helloworld $(ARGS)
 
@@ -30,6 +30,12 @@ demo.walk: binaries ## bookinfo: the documented walk by itself, with a verdict f
 demo.ha: binaries ## helloworld while an etcd member, a registry and a controller die in turn
 	@scripts/setup etcd
 	@$(TARGET)/debug/demo ha $(ARGS)
+
+# Without a cluster it says so before anything is built for one.
+demo.kubernetes: binaries ## bookinfo on the cluster of the current kubeconfig: installs, walks, cleans up
+	@$(TARGET)/debug/demo kubernetes --only-look
+	@$(MAKE) --no-print-directory dockerize
+	@$(TARGET)/debug/demo kubernetes $(ARGS)
 
 .PHONY: check lint format generate doc features test
 check: lint doc features test ## Everything that CI looks at
@@ -103,6 +109,24 @@ build.exampleapps: ## The demo services
 build.registry build.controller build.sidecar build.cli build.exampleapps:
 	@scripts/setup cc protoc
 	$(call release,$(addprefix --bin ,$(BINARIES)))
+
+# Images of what `make build` has built. REGISTRY=example.org/team/ and TAG=v1 name them.
+DEMO_IMAGES := a8-examples-helloworld-v1 a8-examples-helloworld-v2 \
+  a8-examples-bookinfo-productpage-v1 a8-examples-bookinfo-details-v1 a8-examples-bookinfo-ratings-v1 \
+  a8-examples-bookinfo-reviews-v1 a8-examples-bookinfo-reviews-v2 a8-examples-bookinfo-reviews-v3
+export REGISTRY TAG
+
+.PHONY: dockerize dockerize.registry dockerize.controller dockerize.sidecar dockerize.exampleapps
+dockerize: build ## Images of all release binaries
+	@scripts/dockerize $(TARGET)/release a8-registry a8-controller a8-sidecar $(DEMO_IMAGES)
+dockerize.registry: build.registry ## a8-registry
+	@scripts/dockerize $(TARGET)/release a8-registry
+dockerize.controller: build.controller ## a8-controller
+	@scripts/dockerize $(TARGET)/release a8-controller
+dockerize.sidecar: build.sidecar ## a8-sidecar
+	@scripts/dockerize $(TARGET)/release a8-sidecar
+dockerize.exampleapps: build.exampleapps ## The demo services
+	@scripts/dockerize $(TARGET)/release $(DEMO_IMAGES)
 
 .PHONY: bench
 bench: ## What a request costs beside other proxies, and how soon a change bites

@@ -133,10 +133,16 @@ fn exit_code<T: Termination, E: Error + 'static>(ended: Result<T, E>) -> ExitCod
     }
 }
 
-/// An error and its causes, as one line.
+/// An error and its causes, as one line. Some errors tell their cause themselves: it is said once.
 pub fn chain(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |e| (*e).source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+    let causes = causes.map(|cause| cause.to_string());
+    causes.fold(error.to_string(), |line, cause| {
+        match line.contains(&cause) {
+            true => line,
+            false => format!("{line}: {cause}"),
+        }
+    })
 }
 
 struct Signals {

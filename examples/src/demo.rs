@@ -3,7 +3,8 @@
 //! | module | owns |
 //! |---|---|
 //! | [`helloworld`], [`bookinfo`], [`ha`] | one demo each, from start to end |
-//! | [`walk`] | the documented walk through bookinfo, with a verdict for each step |
+//! | [`kubernetes`] | bookinfo on a cluster, from its installation to its removal |
+//! | [`walk`], [`place`] | the documented walk through bookinfo, with a verdict for each step |
 //! | [`etcd`] | an etcd of three members below the control plane |
 //! | [`fabric`] | which processes a demo is made of, and when they are ready |
 //! | [`processes`], [`child`] | starting them, noticing their end, ending them |
@@ -21,7 +22,9 @@ mod etcd;
 mod fabric;
 pub mod ha;
 pub mod helloworld;
+pub mod kubernetes;
 mod load;
+mod place;
 mod ports;
 mod processes;
 mod screen;
@@ -105,6 +108,15 @@ pub enum Error {
         /// What came back.
         why: String,
     },
+    /// There is no cluster, or none that would do.
+    #[error("no cluster to run the demo on: {0}")]
+    NoCluster(String),
+    /// Nobody said how images come to the nodes.
+    #[error(
+        "it is not known how images come to the nodes of the context {0}: \
+         say --load-command COMMAND, --image-prefix REGISTRY/ for pushed ones, or --images-present"
+    )]
+    Images(String),
     /// A rule file that came with the demo is broken.
     #[error("bad rule file")]
     Rules(#[from] LoadError),

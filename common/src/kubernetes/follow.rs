@@ -14,6 +14,8 @@ use kube::runtime::utils::{Backoff, StreamBackoff};
 use kube::runtime::watcher::{self, Config, Event};
 use serde::de::DeserializeOwned;
 
+use crate::run::chain;
+
 /// How many objects come in one answer to a list.
 const PAGE: u32 = 500;
 
@@ -117,19 +119,4 @@ pub fn api_reason(error: &kube::Error) -> String {
         kube::Error::Service(cause) => chain(&**cause),
         error => chain(error),
     }
-}
-
-/// The error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use a8_common::run;
-use a8_examples::demo::{Options, bookinfo, child, ha, helloworld};
+use a8_examples::demo::{Options, bookinfo, child, ha, helloworld, kubernetes};
 use clap::{Parser, Subcommand};
 
 /// Runs the whole fabric on this machine, with something to look at.
@@ -32,6 +32,8 @@ enum Demo {
         #[arg(long, value_name = "SECONDS", default_value_t = 4)]
         step: u64,
     },
+    /// Bookinfo on the cluster of the current kubeconfig: installed, walked, taken away
+    Kubernetes(kubernetes::Options),
     /// Becomes one of the demo's processes
     #[command(hide = true)]
     Child {
@@ -73,6 +75,9 @@ fn main() -> ExitCode {
         Demo::Ha { step } => run::until_stopped(|stop| async move {
             ha::run(&options, Duration::from_secs(step), &stop).await
         }),
+        Demo::Kubernetes(options) => {
+            run::until_stopped(|stop| async move { kubernetes::run(&options, &stop).await })
+        }
         Demo::Child { parent, words } => {
             let error = child::become_child(parent, &words);
             eprintln!("cannot run {words:?}: {error}");

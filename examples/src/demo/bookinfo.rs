@@ -34,7 +34,7 @@ const fn instance(
     }
 }
 
-const DEFAULT_ROUTES: [&str; 4] = [
+pub(super) const DEFAULT_ROUTES: [&str; 4] = [
     "bookinfo-default-route-details.yaml",
     "bookinfo-default-route-productpage.yaml",
     "bookinfo-default-route-ratings.yaml",

@@ -1,17 +1,15 @@
 //! The documented walk through bookinfo, made by itself, with a verdict for each step.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use http::header::{ACCEPT, COOKIE};
 use serde_json::Value;
 
 use super::Error;
-use super::fabric::Fabric;
+use super::place::Place;
 use super::screen::say;
 use crate::book::Color;
-use crate::rules;
 
 /// How often a thing that must always hold is looked at.
 const LOOKS: usize = 10;
@@ -28,9 +26,9 @@ const LATE: std::ops::Range<Duration> = Duration::from_millis(5500)..Duration::f
 const SORRY: &str = "reviews are currently unavailable";
 
 /// Walks, prints a line for each step, and fails when one is not as documented.
-pub(super) async fn run(fabric: &Fabric) -> Result<(), Error> {
+pub(super) async fn run(place: &dyn Place) -> Result<(), Error> {
     let mut walk = Walk {
-        fabric,
+        place,
         steps: 0,
         failed: 0,
     };
@@ -53,7 +51,7 @@ pub(super) async fn run(fabric: &Fabric) -> Result<(), Error> {
 }
 
 struct Walk<'a> {
-    fabric: &'a Fabric,
+    place: &'a dyn Place,
     steps: usize,
     failed: usize,
 }
@@ -78,8 +76,8 @@ impl Walk<'_> {
     }
 
     async fn jason_alone_gets_v2(&mut self) -> Result<(), Error> {
-        self.create("bookinfo-jason-reviews-v2-route-rules.yaml")
-            .await?;
+        let file = "bookinfo-jason-reviews-v2-route-rules.yaml";
+        self.place.create(file).await?;
         let jason = self.always(Some("jason"), "v2", Some(Color::Black)).await;
         self.step("route for jason: he gets reviews v2", jason);
         let mut others = Ok(String::new());
@@ -91,7 +89,7 @@ impl Walk<'_> {
     }
 
     async fn jason_alone_waits_for_ratings(&mut self) -> Result<(), Error> {
-        self.create("bookinfo-jason-7s-delay.yaml").await?;
+        self.place.create("bookinfo-jason-7s-delay.yaml").await?;
         // The others ask while jason waits.
         let (jason, others) = tokio::join!(self.html(Some("jason")), async {
             let mut slowest = Duration::ZERO;
@@ -127,19 +125,15 @@ impl Walk<'_> {
     }
 
     async fn the_delay_is_gone(&mut self) -> Result<(), Error> {
-        self.fabric
-            .controller
-            .delete("bookinfo-jason-7s-delay")
-            .await?;
-        self.fabric.settled().await?;
+        self.place.delete("bookinfo-jason-7s-delay").await?;
         let verdict = self.always(Some("jason"), "v2", Some(Color::Black)).await;
         self.step("delay taken away: jason gets reviews v2 again", verdict);
         Ok(())
     }
 
     async fn a_quarter_keeps_v1(&mut self) -> Result<(), Error> {
-        self.fabric.controller.delete_all().await?;
-        self.create("bookinfo-reviews-routing.yaml").await?;
+        self.place.delete_all().await?;
+        self.place.create("bookinfo-reviews-routing.yaml").await?;
         let verdict = self.split().await;
         self.step("canary: a quarter reviews v1, the others v3", verdict);
         Ok(())
@@ -189,34 +183,13 @@ impl Walk<'_> {
     }
 
     async fn page(&self, user: Option<&str>) -> Result<Page, String> {
-        let (took, text) = self.get(user, "application/json").await?;
+        let (took, text) = self.place.page(user, "application/json").await?;
         let contents = serde_json::from_str(&text).map_err(|e| format!("{e} in {text}"))?;
         Ok(Page { took, contents })
     }
 
     async fn html(&self, user: Option<&str>) -> Result<(Duration, String), String> {
-        self.get(user, "text/html").await
-    }
-
-    async fn get(&self, user: Option<&str>, accept: &str) -> Result<(Duration, String), String> {
-        let url = format!("{}/productpage/productpage", self.fabric.gateway_url);
-        let mut call = self.fabric.http.get(url).header(ACCEPT, accept);
-        if let Some(user) = user {
-            call = call.header(COOKIE, format!("theme=light; user={user}"));
-        }
-        let began = Instant::now();
-        let answer = call.send().await.map_err(|e| e.to_string())?;
-        let status = answer.status();
-        let text = answer.text().await.map_err(|e| e.to_string())?;
-        if !status.is_success() {
-            return Err(format!("{status} {text}"));
-        }
-        Ok((began.elapsed(), text))
-    }
-
-    async fn create(&self, file: &str) -> Result<(), Error> {
-        self.fabric.controller.create(&rules::load(file)?).await?;
-        self.fabric.settled().await
+        self.place.page(user, "text/html").await
     }
 
     fn step(&mut self, what: &str, verdict: Verdict) {
