@@ -150,7 +150,9 @@ mod tests {
     fn a_database_that_is_not_there_is_refused_by_name() {
         for (args, named) in [
             (&["--database_type=redis"][..], "redis"),
+            #[cfg(feature = "etcd")]
             (&["--database_type=etcd"], "database_host"),
+            #[cfg(feature = "etcd")]
             (
                 &["--database_type=etcd", "--database_host=ftp://a"],
                 "ftp://a",

@@ -228,7 +228,7 @@ impl From<Box<Status>> for CallError {
             410 => Self::Expired,
             400 | 413 | 422 => Self::Invalid(status),
             // Role-based access control says so; other refusals tell of the object.
-            403 if status.message.contains(" cannot ") => Self::NotAllowed {
+            403 if status.message.contains("is forbidden: User ") => Self::NotAllowed {
                 what: permission(&status.message),
                 reason: status.message,
             },
