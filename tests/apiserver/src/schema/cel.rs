@@ -1,5 +1,6 @@
 //! The rules of a schema, written in CEL: whether they compile, and whether an object keeps them.
 
+mod numbers;
 mod spelling;
 
 use kube_cel::{CompiledSchema, ErrorKind, RootContext, ValidationError, Validator};
@@ -10,6 +11,7 @@ use crate::field::{FieldError, shown};
 /// The rules of one schema.
 pub(crate) struct Rules {
     compiled: CompiledSchema,
+    schema: Value,
     root: RootContext,
 }
 
@@ -17,6 +19,7 @@ impl Rules {
     pub(crate) fn compile(schema: &Value, group: &str, version: &str, kind: &str) -> Self {
         Self {
             compiled: kube_cel::compile_schema(&spelling::respelt(schema)),
+            schema: schema.clone(),
             root: RootContext {
                 api_version: format!("{group}/{version}"),
                 api_group: group.to_owned(),
@@ -27,10 +30,11 @@ impl Rules {
 
     /// The rules that an object breaks.
     pub(crate) fn check(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        let declared = |object| numbers::as_declared(&self.schema, object);
         let checked = Validator::new().validate_compiled_with_context(
             &self.compiled,
-            object,
-            old,
+            &declared(object),
+            old.map(declared).as_ref(),
             Some(&self.root),
         );
         let Err(errors) = checked else {
