@@ -42,6 +42,8 @@ const TIMES: Times = Times {
 const LONGEST_PERIOD: Duration = Duration::from_secs(30);
 /// How long the API server may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+/// How often it is tried to be given up while its own last renewal comes in between.
+const GIVING_UP: usize = 3;
 /// The longest time that another's lease is believed to have.
 const LONGEST_DURATION: i32 = 3600;
 
@@ -242,21 +244,35 @@ impl Candidate {
         }
     }
 
-    /// Gives the lease up, so that others need not wait.
+    /// Gives the lease up, so that others need not wait. It may be ours without our knowing,
+    /// and a renewal may still be under way.
     async fn give_up(&mut self) {
-        let Some((mut lease, _)) = self.seen.take().filter(|(lease, _)| self.has(lease)) else {
-            return;
-        };
+        for _ in 0..GIVING_UP {
+            match self.try_to_give_up().await {
+                Ok(()) => {
+                    info!(name = self.name, "has given up the lease");
+                    return;
+                }
+                Err(Missed::Overtaken) => {}
+                Err(Missed::Held) => return,
+                Err(Missed::Failed(reason)) => {
+                    warn!(reason, "the lease, if it has it, is not given up");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn try_to_give_up(&mut self) -> Result<(), Missed> {
+        let lease = self.look().await?.filter(|lease| self.has(lease));
+        let mut lease = lease.ok_or(Missed::Held)?;
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = None;
             spec.lease_duration_seconds = Some(1);
             spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
-        match answered(self.api.replace(NAME, &PostParams::default(), &lease)).await {
-            Ok(_) => info!(name = self.name, "has given up the lease"),
-            Err(Missed::Failed(reason)) => warn!(reason, "could not give up the lease"),
-            Err(Missed::Held | Missed::Overtaken) => {}
-        }
+        answered(self.api.replace(NAME, &PostParams::default(), &lease)).await?;
+        Ok(())
     }
 }
 

@@ -14,7 +14,8 @@ const QUICK: Times = Times {
 };
 /// For tests in which nobody may lead because of the time.
 const SLOW: Times = Times {
-    duration: Duration::from_secs(20),
+    duration: Duration::from_secs(30),
+    deadline: Duration::from_secs(3),
     ..QUICK
 };
 const LEASES: &str = "leases.coordination.k8s.io";
@@ -176,4 +177,22 @@ async fn one_whose_lease_is_taken_stops_at_once() {
     })
     .await;
     eventually("it to lead", || leader.leads()).await;
+}
+
+#[tokio::test]
+async fn a_renewal_under_way_does_not_keep_it_from_being_given_up() {
+    let double = Double::start().await;
+    let leader = running(&double, SLOW).await;
+    eventually("it to lead", || leader.leads()).await;
+    // It is renewed, and nobody is told.
+    let slow = Duration::from_millis(300);
+    double
+        .api
+        .delay(1, slow, |asked| asked.is("update", "leases"));
+    tokio::time::sleep(SLOW.period * 2).await;
+    leader.stop().await;
+    let given_up = || lease(&double)["holderIdentity"].is_null();
+    eventually("it to be given up", given_up).await;
+    tokio::time::sleep(slow).await;
+    assert!(given_up());
 }
