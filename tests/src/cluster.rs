@@ -1,5 +1,5 @@
-//! A cluster for controllers: an API server with the definition of rules, a namespace, and an
-//! account that may do what the documentation says a controller must be allowed.
+//! A cluster for controllers: an API server with the definition of rules, a namespace, and the
+//! account that the manifests have for a controller.
 
 use std::path::PathBuf;
 
@@ -8,47 +8,28 @@ use a8_apiserver::{ApiServer, Options};
 /// The namespace of the rules.
 pub const NAMESPACE: &str = "shop";
 
-const ACCOUNT: &str = r#"
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: a8controller, namespace: shop}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: a8controller, namespace: shop}
-rules:
-- {apiGroups: [amalgam8.io], resources: [routingrules], verbs: [get, list, watch, create, update, delete]}
-- {apiGroups: [amalgam8.io], resources: [routingrules/status], verbs: [patch]}
-- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}
-- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
-- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}
-- {apiGroups: [""], resources: [pods, services], verbs: [get, list, watch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: a8controller, namespace: shop}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: a8controller}
-subjects: [{kind: ServiceAccount, name: a8controller, namespace: shop}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: a8controller}
-rules:
-- apiGroups: [apiextensions.k8s.io]
-  resources: [customresourcedefinitions]
-  resourceNames: [routingrules.amalgam8.io]
-  verbs: [get, list, watch]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: a8controller}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: a8controller}
-subjects: [{kind: ServiceAccount, name: a8controller, namespace: shop}]
-"#;
+const RBAC: &str = include_str!("../../kubernetes/rbac.yaml");
+
+/// The account of controllers in the manifest.
+pub const ACCOUNT: &str = "a8-controller";
+
+/// The manifest of permissions, for our namespace.
+fn permissions() -> String {
+    let there = |document: &str| {
+        let document = document.replace("namespace: default", "namespace: shop");
+        match document.contains("kind: Cluster") {
+            true => document,
+            false => document.replacen("metadata:\n", "metadata:\n  namespace: shop\n", 1),
+        }
+    };
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n".to_owned();
+    let documents = RBAC.split("---\n").map(there);
+    [namespace]
+        .into_iter()
+        .chain(documents)
+        .collect::<Vec<_>>()
+        .join("---\n")
+}
 
 /// A cluster. It ends with this.
 pub struct Cluster {
@@ -68,7 +49,7 @@ impl Cluster {
     /// One that does not know what a rule is.
     pub async fn without_definition() -> Self {
         let api = ApiServer::start(Options::default()).await;
-        api.apply_yaml(ACCOUNT).await;
+        api.apply_yaml(&permissions()).await;
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.crt"), api.ca_pem()).unwrap();
         Self { api, folder }
@@ -82,7 +63,7 @@ impl Cluster {
 
     /// What a controller is to be started with.
     pub fn args(&self) -> Vec<String> {
-        let token = self.api.service_account_token(NAMESPACE, "a8controller");
+        let token = self.api.service_account_token(NAMESPACE, ACCOUNT);
         let authority: PathBuf = self.folder.path().join("ca.crt");
         vec![
             "--database_type=kubernetes".to_owned(),

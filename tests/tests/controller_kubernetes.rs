@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use a8_tests::cluster::{Cluster, NAMESPACE};
+use a8_tests::cluster::{ACCOUNT, Cluster, NAMESPACE};
 use a8_tests::process::Process;
 use a8_tests::server::Server;
 use a8_tests::wait;
@@ -147,6 +147,77 @@ async fn an_account_needs_what_is_documented_and_nothing_else() {
         ("watch", definitions),
     ];
     assert!(beyond.iter().all(|one| looked.contains(one)), "{beyond:?}");
+    // And whatever the manifest allows was needed.
+    let user = format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}");
+    let done: BTreeSet<String> = asked
+        .iter()
+        .filter(|asked| asked.user == user && asked.namespace == NAMESPACE)
+        .map(|asked| {
+            let sub = match asked.subresource.as_str() {
+                "" => String::new(),
+                sub => format!("/{sub}"),
+            };
+            format!("{} {}{sub}", asked.verb, asked.resource)
+        })
+        .collect();
+    let role = cluster
+        .api
+        .get("roles.rbac.authorization.k8s.io", NAMESPACE, ACCOUNT);
+    let role = role.unwrap();
+    // A renewal comes later, and an event is patched when it is told again.
+    let later = ["update leases", "patch events"];
+    for rule in role["rules"].as_array().unwrap() {
+        let texts = |list: &str| rule[list].as_array().unwrap().clone();
+        for resource in texts("resources") {
+            for verb in texts("verbs") {
+                let allowed = format!("{} {}", verb.as_str().unwrap(), resource.as_str().unwrap());
+                let needed = done.contains(&allowed) || later.contains(&&*allowed);
+                assert!(needed, "{allowed} of {done:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn whether_backends_have_instances_is_told_and_kept_up_with() {
+    let cluster = Cluster::start().await;
+    apply(&cluster, "r", &spec("reviews"));
+    let _controller = controller(&cluster, &[]).await;
+    let resolved = async |status: &str, reason: &str| {
+        wait::until(&format!("{status} {reason}"), || async {
+            let object = cluster.api.get(RULES, NAMESPACE, "r").unwrap_or_default();
+            let conditions = object["status"]["conditions"].as_array().cloned();
+            let mut conditions = conditions.unwrap_or_default().into_iter();
+            let found = conditions.find(|c| c["type"] == "ResolvedRefs");
+            let found = found.unwrap_or_default();
+            match found["status"] == status && found["reason"] == reason {
+                true => Ok(()),
+                false => Err(object.to_string()),
+            }
+        })
+        .await;
+    };
+    resolved("False", "NoInstances").await;
+    let pod = |version: &str| {
+        cluster.api.put(json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "p", "namespace": NAMESPACE, "labels": {"version": version}},
+            "spec": {"containers": [{"name": "app", "image": "app"}]}}));
+        let pod = cluster.api.get("pods", NAMESPACE, "p").unwrap();
+        cluster.api.put(
+            json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": "reviews-1", "namespace": NAMESPACE,
+                "labels": {"kubernetes.io/service-name": "reviews"}},
+            "addressType": "IPv4",
+            "ports": [{"name": "http", "port": 9080, "protocol": "TCP"}],
+            "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true},
+                "targetRef": {"kind": "Pod", "name": "p", "namespace": NAMESPACE,
+                    "uid": pod["metadata"]["uid"]}}]}),
+        );
+    };
+    pod("v1");
+    resolved("True", "Resolved").await;
+    pod("v2");
+    resolved("False", "NoInstances").await;
 }
 
 #[tokio::test]
@@ -299,7 +370,7 @@ async fn a_missing_permission_is_named_and_only_writes_need_it() {
     let controller = controller(&cluster, &[]).await;
     let mut role = cluster
         .api
-        .get("roles.rbac.authorization.k8s.io", NAMESPACE, "a8controller")
+        .get("roles.rbac.authorization.k8s.io", NAMESPACE, ACCOUNT)
         .unwrap();
     role["rules"][0]["verbs"] = json!(["get", "list", "watch"]);
     cluster.api.put(role);
