@@ -59,6 +59,37 @@ pub(crate) struct Servers {
     /// Show every request and answer on standard error
     #[arg(long, env = "A8_DEBUG", global = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) debug: bool,
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// Which cluster, in the place of servers.
+#[cfg(feature = "kubernetes")]
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[command(next_help_heading = "Kubernetes")]
+pub(crate) struct Place {
+    /// Work on a cluster itself, without controller and registry
+    #[arg(long, env = "A8_KUBERNETES", global = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) kubernetes: bool,
+    /// Its namespace, by default that of the context; implies --kubernetes
+    #[arg(long, short, global = true, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// The context of the kubeconfig, by default the current one; implies --kubernetes
+    #[arg(long, global = true, value_name = "CONTEXT")]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig, by default as KUBECONFIG says; implies --kubernetes
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<std::path::PathBuf>,
+}
+
+#[cfg(feature = "kubernetes")]
+impl Place {
+    /// Whether it is a cluster that is meant.
+    pub(crate) fn is_meant(&self) -> bool {
+        let named = self.namespace.is_some() || self.context.is_some();
+        self.kubernetes || named || self.kubeconfig.is_some()
+    }
 }
 
 #[derive(Debug, Subcommand)]

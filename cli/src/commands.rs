@@ -12,11 +12,11 @@ mod rule_write;
 mod service_list;
 
 use clap::CommandFactory;
-use reqwest::Method;
 
 use crate::args::{Args, Command};
 use crate::console::Console;
 use crate::error::Error;
+use rule_write::How;
 
 /// Does what `args` say.
 ///
@@ -25,10 +25,8 @@ use crate::error::Error;
 pub async fn run(args: Args, console: &mut Console) -> Result<(), Error> {
     let servers = args.servers;
     match args.command {
-        Command::RuleCreate(write) => {
-            rule_write::run(&servers, Method::POST, &write, console).await
-        }
-        Command::RuleUpdate(write) => rule_write::run(&servers, Method::PUT, &write, console).await,
+        Command::RuleCreate(write) => rule_write::run(&servers, How::Create, &write, console).await,
+        Command::RuleUpdate(write) => rule_write::run(&servers, How::Update, &write, console).await,
         Command::RuleGet(get) => rule_get::run(&servers, &get, console).await,
         Command::RuleDelete(delete) => rule_delete::run(&servers, &delete, console).await,
         Command::RouteList(list) => route_list::run(&servers, &list, console).await,

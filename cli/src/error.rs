@@ -11,7 +11,7 @@ use crate::wire::Refusal;
 pub enum Error {
     /// A server's address is missing.
     #[error(
-        "the {server} URL is not set: give --{flag} or set {variable}, for example {variable}=http://localhost:{port}"
+        "the {server} URL is not set: give --{flag} or set {variable}, for example {variable}=http://localhost:{port}{or}", or = OR
     )]
     NoUrl {
         /// Which server.
@@ -67,6 +67,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A listing is not what it should be.
+    #[error("the list of {what} is not understood: {reason}")]
+    Listing {
+        /// Of what.
+        what: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
     /// A file could not be read.
     #[error("cannot read {name}: {source}")]
     Read {
@@ -86,6 +94,38 @@ pub enum Error {
     /// A question has nobody to answer it.
     #[error("{0}; add --force to do it without asking")]
     NotConfirmed(&'static str),
+    /// There is no way to a cluster.
+    #[error("no way to a cluster: {0}; --kubeconfig or KUBECONFIG names a kubeconfig")]
+    NoCluster(String),
+    /// The API server of the cluster gave no answer, or one of no use.
+    #[error("no answer from the cluster's API server: {0}")]
+    Silent(String),
+    /// The API server does not know who asks.
+    #[error("the cluster does not know who you are: {0}")]
+    Stranger(String),
+    /// The definition of rules is not there.
+    #[error("the cluster has no RoutingRules; `a8ctl install --crd-only --apply` installs them")]
+    NoDefinition,
+    /// A permission is lacking.
+    #[error("you may not {0}")]
+    Forbidden(String),
+    /// The cluster, or the rule engine in its place, said no.
+    #[error("{0}")]
+    Unfit(Refusal),
+    /// A write failed half-way, and not all of it could be undone.
+    #[error("{cause}\nOf what was done before, this could not be undone: {left}")]
+    Partly {
+        /// Which rules, and how they were left.
+        left: String,
+        /// Why it failed.
+        cause: Box<Error>,
+    },
+    /// What was asked for cannot be done in a cluster.
+    #[error("{0}")]
+    NotThere(&'static str),
+    /// The check found something.
+    #[error("{0} of the checks failed")]
+    CheckFailed(usize),
     /// The HTTP client could not be made.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
@@ -100,6 +140,12 @@ impl Error {
         matches!(self, Self::Write(e) if e.kind() == io::ErrorKind::BrokenPipe)
     }
 }
+
+/// What goes without servers.
+const OR: &str = match cfg!(feature = "kubernetes") {
+    true => "; or --kubernetes to work on a cluster",
+    false => "",
+};
 
 fn hint(server: &str, status: StatusCode, refusal: &Refusal) -> String {
     let variable = format!("A8_{}", server.to_uppercase());

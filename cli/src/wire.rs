@@ -148,6 +148,31 @@ impl Refusal {
         }
     }
 
+    /// One that was found here.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn new(error: &str, description: String) -> Self {
+        Self {
+            error: error.to_owned(),
+            description,
+            details: Vec::new(),
+        }
+    }
+
+    /// Rules that are none.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn invalid_rule(faults: impl IntoIterator<Item = a8_common::rule::Fault>) -> Self {
+        let details = faults.into_iter().map(|fault| Detail {
+            rule: fault.rule,
+            path: fault.path,
+            reason: fault.reason,
+        });
+        Self {
+            error: "invalid_rule".to_owned(),
+            description: String::new(),
+            details: details.collect(),
+        }
+    }
+
     /// Whether it is about a rule that is not there, rather than about the path.
     pub(crate) fn is_of_a_rule(&self) -> bool {
         self.error == "unknown_rule"
@@ -173,7 +198,10 @@ impl fmt::Display for Refusal {
                     f.write_str(".")?;
                 }
             }
-            write!(f, "{}: {}", detail.path, detail.reason)?;
+            if detail.rule.is_some() || !detail.path.is_empty() {
+                write!(f, "{}: ", detail.path)?;
+            }
+            f.write_str(&detail.reason)?;
         }
         Ok(())
     }

@@ -1,15 +1,14 @@
 //! `action-list`: faults and traces, and whom they hit.
 
-use reqwest::Method;
 use serde::Serialize;
 
 use super::route_list::source;
 use crate::args::{ActionList, Servers};
-use crate::client::{Call, Client};
+use crate::book::Book;
 use crate::console::Console;
 use crate::error::Error;
 use crate::output;
-use crate::wire::{Action, Rule, RulesByService};
+use crate::wire::{Action, Rule};
 
 #[derive(Serialize)]
 struct Row {
@@ -29,11 +28,8 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let mut filter = list.filter;
     filter.destination.extend(list.service);
-    let mut call = Call::new(Method::GET, "/v1/rules/actions");
-    call.query = filter.query();
-    let actions: RulesByService = Client::controller(servers)?
-        .send(call, &mut console.notes)
-        .await?;
+    let book = Book::open(servers).await?;
+    let actions = book.actions(&filter, &mut console.notes).await?;
     let rows: Vec<Row> = actions.services.values().flatten().map(row).collect();
     output::listing(&mut console.output, list.listing.output, &rows, |out| {
         let header = [

@@ -2,14 +2,12 @@
 
 use std::io::{self, Write};
 
-use reqwest::Method;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::args::{Explain, Servers};
-use crate::client::{Call, Client};
 use crate::console::Console;
 use crate::error::Error;
+use crate::guide::Guide;
 use crate::output;
 use crate::wire::{Chance, Considered, Explanation};
 
@@ -18,20 +16,9 @@ pub(super) async fn run(
     explain: &Explain,
     console: &mut Console,
 ) -> Result<(), Error> {
-    let mut call = Call::new(Method::GET, "/explain");
-    let once = [
-        ("from", &explain.from),
-        (if explain.tcp { "tcp" } else { "to" }, &explain.service),
-        ("path", &explain.path),
-    ];
-    let once = once.into_iter();
-    call.query = once
-        .filter_map(|(name, text)| Some((name, text.as_deref()?)))
-        .chain(explain.header.iter().map(|h| ("header", h.as_str())))
-        .collect();
-    let sidecar = Client::sidecar(&explain.sidecar_url, servers.debug)?;
+    let guide = Guide::open(servers, explain).await?;
     // Whole for machines, which are to see what this command does not know.
-    let answer: Value = sidecar.send(call, &mut console.notes).await?;
+    let answer = guide.ask(explain, &mut console.notes).await?;
     let told = Explanation::deserialize(&answer).map_err(|e| Error::Answer {
         server: "sidecar",
         url: explain.sidecar_url.clone(),

@@ -1,11 +1,11 @@
 //! `export`: all that controller and registry hold, as one document.
 
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::args::{Export, Part, Servers};
-use crate::client::{Call, Client};
+use crate::args::{Export, Filter, Part, Servers};
+use crate::book::Book;
+use crate::catalog::{Catalog, Which};
 use crate::console::Console;
 use crate::error::Error;
 use crate::output;
@@ -28,23 +28,32 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let wanted = |part| export.only.is_none_or(|only| only == part);
     // Both first: half of an export looks like a whole one.
-    let controller = wanted(Part::Rules).then(|| Client::controller(servers));
-    let registry = wanted(Part::Instances).then(|| Client::registry(servers));
-    let (controller, registry) = (controller.transpose()?, registry.transpose()?);
+    let book = match wanted(Part::Rules) {
+        true => Some(Book::open(servers).await?),
+        false => None,
+    };
+    let catalog = match wanted(Part::Instances) {
+        true => Some(Catalog::open(servers).await?),
+        false => None,
+    };
     let mut contents = Contents::default();
-    if let Some(controller) = controller {
-        let call = Call::new(Method::GET, "/v1/rules");
-        let found: Rules = controller.send(call, &mut console.notes).await?;
+    if let Some(book) = book {
+        let found = book.list(&Filter::default(), &mut console.notes).await?;
+        let found = Rules::deserialize(found).map_err(|e| strange("rules", &e))?;
         contents.rules = found.rules;
     }
-    if let Some(registry) = registry {
-        let mut call = Call::new(Method::GET, "/api/v1/instances");
-        call.query = vec![("status", "ALL")];
-        let found: Instances = registry.send(call, &mut console.notes).await?;
+    if let Some(catalog) = catalog {
+        let found = catalog.list(Which::All, &mut console.notes).await?;
+        let found = Instances::deserialize(found).map_err(|e| strange("instances", &e))?;
         contents.instances = found.instances;
     }
     output::document(&mut console.output, export.output, &contents)?;
     let (rules, instances) = (contents.rules.len(), contents.instances.len());
     writeln!(console.notes, "{rules} rules, {instances} instances")?;
     Ok(())
+}
+
+fn strange(what: &'static str, e: &serde_json::Error) -> Error {
+    let reason = e.to_string();
+    Error::Listing { what, reason }
 }

@@ -3,12 +3,12 @@
 //! It may be made again: a rule replaces the one of its id, and an instance keeps its id, which
 //! follows from its service and endpoint. So services that live go on with their heartbeats.
 
-use reqwest::Method;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use crate::args::{Import, Part, Servers};
-use crate::client::{Call, Client};
+use crate::book::{Book, Change};
+use crate::catalog::Catalog;
 use crate::console::Console;
 use crate::error::Error;
 use crate::input;
@@ -45,9 +45,17 @@ pub(super) async fn run(
         None => {}
     }
     // All that can be found wrong is, before anything is changed.
-    let controller = (!contents.rules.is_empty()).then(|| Client::controller(servers));
-    let registry = (!contents.instances.is_empty()).then(|| Client::registry(servers));
-    let (controller, registry) = (controller.transpose()?, registry.transpose()?);
+    let book = match contents.rules.is_empty() {
+        true => None,
+        false => Some(Book::open(servers).await?),
+    };
+    let catalog = match contents.instances.is_empty() {
+        true => None,
+        false => Some(Catalog::open(servers).await?),
+    };
+    if let Some(catalog) = &catalog {
+        catalog.takes_instances()?;
+    }
     let requests = requests(&contents.rules).map_err(|e| fault(e.to_string()))?;
     let mut registrations = Vec::new();
     for (n, instance) in contents.instances.iter().enumerate() {
@@ -55,22 +63,20 @@ pub(super) async fn run(
         registrations
             .push(registration.ok_or_else(|| fault(format!("instances[{n}]: must be an object")))?);
     }
-    if let Some(controller) = &controller {
-        send_rules(controller, &requests, &[("dry_run", "true")], console).await?;
+    if let Some(book) = &book {
+        send_rules(book, &requests, true, console).await?;
     }
     let done = match import.dry_run {
         true => "The rules are good; nothing was changed.",
         false => {
             // Rules last: they may send requests to what was registered.
-            if let Some(registry) = &registry {
+            if let Some(catalog) = &catalog {
                 for body in &registrations {
-                    let mut call = Call::new(Method::POST, "/api/v1/instances");
-                    call.body = Some(body);
-                    let _: Value = registry.send(call, &mut console.notes).await?;
+                    catalog.register(body, &mut console.notes).await?;
                 }
             }
-            if let Some(controller) = &controller {
-                send_rules(controller, &requests, &[], console).await?;
+            if let Some(book) = &book {
+                send_rules(book, &requests, false, console).await?;
             }
             "Imported."
         }
@@ -84,16 +90,18 @@ pub(super) async fn run(
 }
 
 async fn send_rules(
-    controller: &Client,
+    book: &Book,
     requests: &[Box<RawValue>],
-    query: &[(&'static str, &'static str)],
+    dry_run: bool,
     console: &mut Console,
 ) -> Result<(), Error> {
-    for body in requests {
-        let mut call = Call::new(Method::POST, "/v1/rules");
-        call.query = query.to_vec();
-        call.body = Some(body);
-        let _: Value = controller.send(call, &mut console.notes).await?;
+    for document in requests {
+        let change = Change {
+            document,
+            dry_run,
+            if_revision: None,
+        };
+        book.create(change, &mut console.notes).await?;
     }
     Ok(())
 }

@@ -1,14 +1,13 @@
 //! `route-list`: per service, where requests go by default and what else picks a version.
 
-use reqwest::Method;
 use serde::Serialize;
 
-use crate::args::{RouteList, Servers};
-use crate::client::{Call, Client};
+use crate::args::{Filter, RouteList, Servers};
+use crate::book::Book;
 use crate::console::Console;
 use crate::error::Error;
 use crate::output;
-use crate::wire::{Match, Rule, RulesByService, Source, Uri};
+use crate::wire::{Match, Rule, Source, Uri};
 
 #[derive(Debug, PartialEq, Serialize)]
 struct Row {
@@ -24,15 +23,12 @@ pub(super) async fn run(
     list: &RouteList,
     console: &mut Console,
 ) -> Result<(), Error> {
-    let mut call = Call::new(Method::GET, "/v1/rules/routes");
-    call.query = list
-        .service
-        .iter()
-        .map(|s| ("destination", s.as_str()))
-        .collect();
-    let routes: RulesByService = Client::controller(servers)?
-        .send(call, &mut console.notes)
-        .await?;
+    let of_services = Filter {
+        destination: list.service.clone(),
+        ..Filter::default()
+    };
+    let book = Book::open(servers).await?;
+    let routes = book.routes(&of_services, &mut console.notes).await?;
     let rows: Vec<Row> = routes
         .services
         .iter()
@@ -132,6 +128,7 @@ pub(super) fn source(source: &Source) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::RulesByService;
 
     #[test]
     fn a_route_says_when_it_is_taken() {

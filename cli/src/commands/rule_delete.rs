@@ -1,10 +1,7 @@
 //! `rule-delete`: asks a person first, unless told not to.
 
-use reqwest::Method;
-use serde_json::Value;
-
 use crate::args::{Delete, Servers};
-use crate::client::{Call, Client};
+use crate::book::Book;
 use crate::console::Console;
 use crate::error::Error;
 
@@ -13,14 +10,12 @@ pub(super) async fn run(
     delete: &Delete,
     console: &mut Console,
 ) -> Result<(), Error> {
-    let controller = Client::controller(servers)?;
+    let book = Book::open(servers).await?;
     if !delete.force && !confirmed(delete, console)? {
         writeln!(console.notes, "Nothing deleted")?;
         return Ok(());
     }
-    let mut call = Call::new(Method::DELETE, "/v1/rules");
-    call.query = delete.filter.query();
-    let _: Value = controller.send(call, &mut console.notes).await?;
+    book.delete(&delete.filter, &mut console.notes).await?;
     writeln!(console.output, "Request Completed")?;
     Ok(())
 }

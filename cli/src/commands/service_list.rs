@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::Method;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::args::{Listing, Servers};
-use crate::client::{Call, Client};
+use crate::catalog::{Catalog, Which};
 use crate::console::Console;
 use crate::error::Error;
 use crate::output;
@@ -23,10 +22,12 @@ pub(super) async fn run(
     listing: &Listing,
     console: &mut Console,
 ) -> Result<(), Error> {
-    let call = Call::new(Method::GET, "/api/v1/instances");
-    let found: Instances = Client::registry(servers)?
-        .send(call, &mut console.notes)
-        .await?;
+    let catalog = Catalog::open(servers).await?;
+    let found = catalog.list(Which::Usual, &mut console.notes).await?;
+    let found = Instances::deserialize(found).map_err(|e| Error::Listing {
+        what: "instances",
+        reason: e.to_string(),
+    })?;
     let rows = rows(&found.instances);
     output::listing(&mut console.output, listing.output, &rows, |out| {
         let cells = rows
@@ -37,10 +38,26 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// Labels by which controllers of Kubernetes tell their pods apart. No rule goes by them.
+const CLUSTERS: [&str; 6] = [
+    "apps.kubernetes.io/pod-index",
+    "batch.kubernetes.io/controller-uid",
+    "controller-revision-hash",
+    "pod-template-generation",
+    "pod-template-hash",
+    "statefulset.kubernetes.io/pod-name",
+];
+
+fn is_the_clusters(tag: &str) -> bool {
+    CLUSTERS.contains(&tag.split_once('=').map_or(tag, |(key, _)| key))
+}
+
 fn rows(instances: &[Instance]) -> Vec<Row> {
     let mut services: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
     for instance in instances {
-        let version = instance.tags.join(",");
+        let tags = instance.tags.iter().map(String::as_str);
+        let tags: Vec<&str> = tags.filter(|tag| !is_the_clusters(tag)).collect();
+        let version = tags.join(",");
         *services
             .entry(&instance.service_name)
             .or_default()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::config::{
-    AuthInfo, Config as Connection, InClusterError, KubeConfigOptions, KubeconfigError,
+    AuthInfo, Config as Connection, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
 };
 
 use super::config::Config;
@@ -91,6 +91,25 @@ impl Cluster {
             ..KubeConfigOptions::default()
         };
         let connection = Connection::from_kubeconfig(&options).await;
+        let connection = connection.map_err(OpenError::Kubeconfig)?;
+        Self::with(connection, namespace.map(str::to_owned))
+    }
+
+    /// The same by the kubeconfig of this name.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn of_kubeconfig_file(
+        file: &Path,
+        context: Option<&str>,
+        namespace: Option<&str>,
+    ) -> Result<Self, OpenError> {
+        let options = KubeConfigOptions {
+            context: context.map(str::to_owned),
+            ..KubeConfigOptions::default()
+        };
+        let read = Kubeconfig::read_from(file).map_err(OpenError::Kubeconfig)?;
+        let connection = Connection::from_custom_kubeconfig(read, &options).await;
         let connection = connection.map_err(OpenError::Kubeconfig)?;
         Self::with(connection, namespace.map(str::to_owned))
     }

@@ -1,0 +1,98 @@
+//! A Kubernetes cluster in the place of controller, registry and sidecar: the objects that they
+//! would work on, and what the API server's refusals mean to people.
+
+pub(crate) mod explain;
+pub(crate) mod instances;
+mod objects;
+mod rules;
+mod write;
+
+use std::time::Duration;
+
+use a8_common::kubernetes::{Cluster, OpenError, api_reason};
+use kube::core::Status;
+
+use crate::args::Place;
+use crate::error::Error;
+use crate::wire::Refusal;
+
+pub(crate) use rules::{Kind, Rules};
+
+/// Whose the changes are that this command makes.
+pub(crate) const FIELD_MANAGER: &str = "a8ctl";
+
+/// How long the API server may take to answer a call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The cluster of `place`. Nothing is asked of it yet.
+///
+/// # Errors
+/// [`Error::NoCluster`].
+pub(crate) async fn open(place: &Place) -> Result<Cluster, Error> {
+    let (context, namespace) = (place.context.as_deref(), place.namespace.as_deref());
+    let opened = match &place.kubeconfig {
+        Some(file) => Cluster::of_kubeconfig_file(file, context, namespace).await,
+        None => Cluster::of_kubeconfig(context, namespace).await,
+    };
+    opened.map_err(|e| Error::NoCluster(why(&e)))
+}
+
+/// The causes, on one line.
+fn why(e: &OpenError) -> String {
+    let mut text = String::new();
+    let mut cause = std::error::Error::source(e);
+    while let Some(next) = cause {
+        let more = next.to_string();
+        if !text.contains(&more) {
+            text = [text, more].join(": ");
+        }
+        cause = next.source();
+    }
+    let text = text.trim_start_matches(": ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Waits for a call, though not for ever.
+///
+/// # Errors
+/// What [`failed`] makes of it.
+pub(crate) async fn bounded<T>(
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Error> {
+    answered(call).await?.map_err(told)
+}
+
+/// The same, with the refusals of the API server as they are.
+///
+/// # Errors
+/// [`Error::Silent`].
+pub(crate) async fn answered<T>(
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<Result<T, Box<Status>>, Error> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        Ok(Ok(answer)) => Ok(Ok(answer)),
+        Ok(Err(kube::Error::Api(status))) => Ok(Err(status)),
+        Ok(Err(e)) => Err(Error::Silent(api_reason(&e))),
+        Err(_) => Err(Error::Silent("none in time".to_owned())),
+    }
+}
+
+/// What a refusal means.
+pub(crate) fn told(status: Box<Status>) -> Error {
+    match status.code {
+        401 => Error::Stranger(status.message),
+        // Role-based access control says so; other refusals tell of the object.
+        403 if status.message.contains(" cannot ") => Error::Forbidden(permission(&status.message)),
+        429 | 500.. => Error::Silent(status.message),
+        _ => Error::Unfit(Refusal::new("refused", status.message)),
+    }
+}
+
+/// What is lacking, out of `... User "x" cannot create resource "routingrules" in API group
+/// "amalgam8.io" in the namespace "y"`, without who we are.
+fn permission(message: &str) -> String {
+    let after = message
+        .split_once(" cannot ")
+        .map_or(message, |(_, after)| after);
+    after.replacen(" resource ", " ", 1).replace('"', "")
+}

@@ -1,0 +1,258 @@
+//! The rules of a namespace, in the form of the controller's API.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use a8_common::kubernetes::{Cluster, routing_rule};
+use a8_common::rule::{self, Fault, Ids, Rule};
+use kube::core::DynamicObject;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::objects::{Listed, Mode, No, Objects, name};
+use super::write::{self, Step};
+use crate::args::Filter;
+use crate::book::Change;
+use crate::error::Error;
+use crate::wire::{Refusal, RulesByService};
+
+/// How many of the objects that are no rules are named.
+const NAMED: usize = 5;
+
+/// What a rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It routes.
+    Route,
+    /// It acts.
+    Action,
+}
+
+/// The rules of a cluster's namespace.
+pub(crate) struct Rules {
+    objects: Objects,
+}
+
+/// Rules that were read, in the order of their ids.
+pub(super) struct Read {
+    pub(super) rules: BTreeMap<String, Rule>,
+    version: u64,
+}
+
+impl Rules {
+    pub(crate) fn new(cluster: Cluster) -> Self {
+        let objects = Objects::new(cluster);
+        Self { objects }
+    }
+
+    /// As [`Book::list`](crate::book::Book::list).
+    pub(crate) async fn list(&self, which: &Filter, notes: &mut dyn Write) -> Result<Value, Error> {
+        let read = self.read(notes).await?;
+        let rules = selected(&read, which)?;
+        Ok(json!({ "rules": rules, "revision": read.version }))
+    }
+
+    /// As [`Book::routes`](crate::book::Book::routes) and `actions`.
+    pub(crate) async fn grouped(
+        &self,
+        kind: Kind,
+        which: &Filter,
+        notes: &mut dyn Write,
+    ) -> Result<RulesByService, Error> {
+        let read = self.read(notes).await?;
+        let mut rules = selected(&read, which)?;
+        rules.retain(|rule| rule.route().is_some() == (kind == Kind::Route));
+        rules.sort_unstable_by(|a, b| a.order(b));
+        let mut services: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
+        for rule in rules {
+            let of_service = services.entry(rule.destination().as_str());
+            of_service.or_default().push(rule);
+        }
+        let services = json!({ "services": services });
+        RulesByService::deserialize(services).map_err(|e| Error::Listing {
+            what: "rules",
+            reason: e.to_string(),
+        })
+    }
+
+    /// All rules that are valid; of the others `notes` is told.
+    pub(super) async fn read(&self, notes: &mut dyn Write) -> Result<Read, Error> {
+        let Listed { objects, version } = self.objects.list(None).await.map_err(No::error)?;
+        let (mut rules, mut left_out) = (BTreeMap::new(), Vec::new());
+        for object in &objects {
+            match routing_rule::rule(object) {
+                Ok(rule) => {
+                    rules.insert(name(object).to_owned(), rule);
+                }
+                Err(e) => left_out.push(format!("{}: {e}", name(object))),
+            }
+        }
+        if !left_out.is_empty() {
+            writeln!(notes, "{} RoutingRules are no valid rules:", left_out.len())?;
+            for one in left_out.iter().take(NAMED) {
+                writeln!(notes, "  {one}")?;
+            }
+        }
+        Ok(Read { rules, version })
+    }
+
+    /// As [`Book::create`](crate::book::Book::create).
+    pub(crate) async fn create(&self, change: Change<'_>) -> Result<Value, Error> {
+        let rules = self.put(&change, Ids::Make, false).await?;
+        match rules {
+            Put::Tried(answer) => Ok(answer),
+            Put::Done(rules) => {
+                let ids: Vec<&str> = rules.iter().map(|rule| rule.id().as_str()).collect();
+                Ok(json!({ "ids": ids }))
+            }
+        }
+    }
+
+    /// As [`Book::update`](crate::book::Book::update).
+    pub(crate) async fn update(&self, change: Change<'_>) -> Result<Value, Error> {
+        match self.put(&change, Ids::Require, true).await? {
+            Put::Tried(answer) => Ok(answer),
+            Put::Done(_) => Ok(Value::Null),
+        }
+    }
+
+    async fn put(&self, change: &Change<'_>, ids: Ids, there: bool) -> Result<Put, Error> {
+        let rules = rule::parse_json_with(change.document.get().as_bytes(), ids)
+            .map_err(|faults| Error::Unfit(Refusal::invalid_rule(faults)))?;
+        if rules.is_empty() {
+            let none = "rules: must hold at least one rule".to_owned();
+            return Err(Error::Unfit(Refusal::new("no_rules_provided", none)));
+        }
+        let unfit: Vec<Fault> = rules.iter().enumerate().filter_map(unfit).collect();
+        if !unfit.is_empty() {
+            return Err(Error::Unfit(Refusal::invalid_rule(unfit)));
+        }
+        let now = self.objects.list(None).await.map_err(No::error)?;
+        let version = now.version;
+        if let Some(revision) = change.if_revision {
+            self.unmoved(&now, revision).await?;
+        }
+        let live = by_name(now.objects);
+        if there {
+            known(rules.iter().map(|rule| rule.id().as_str()), |id| {
+                live.contains_key(id)
+            })?;
+        }
+        let step = |(at, rule): (usize, &Rule)| Step {
+            at,
+            name: rule.id().to_string(),
+            before: live.get(rule.id().as_str()).cloned(),
+            rule: Some(rule.clone()),
+        };
+        let steps = rules.iter().enumerate().map(step).collect();
+        let mode = match change.dry_run {
+            true => Mode::DryRun,
+            false => Mode::Commit,
+        };
+        let bound = change.if_revision.is_some();
+        write::all_or_none(&self.objects, steps, bound, mode).await?;
+        Ok(match change.dry_run {
+            true => Put::Tried(json!({ "rules": rules, "revision": version })),
+            false => Put::Done(rules),
+        })
+    }
+
+    /// As [`Book::delete`](crate::book::Book::delete). What is no valid rule goes by its name,
+    /// or with all.
+    pub(crate) async fn delete(&self, which: &Filter) -> Result<(), Error> {
+        let now = self.objects.list(None).await.map_err(No::error)?;
+        let live = by_name(now.objects);
+        known(which.id.iter().map(String::as_str), |id| {
+            live.contains_key(id)
+        })?;
+        let by_content = !(which.tag.is_empty() && which.destination.is_empty());
+        let goes = |name: &str, object: &DynamicObject| match routing_rule::rule(object) {
+            Ok(rule) => takes(which, &rule),
+            Err(_) => !by_content && (which.id.is_empty() || which.id.iter().any(|id| id == name)),
+        };
+        let taken = live.into_iter().filter(|(name, object)| goes(name, object));
+        let step = |(at, (name, before))| Step {
+            at,
+            name,
+            before: Some(before),
+            rule: None,
+        };
+        let steps = taken.enumerate().map(step).collect();
+        write::all_or_none(&self.objects, steps, false, Mode::Commit).await
+    }
+
+    /// Refuses to build on `revision`, unless the rules are still what they were then. A
+    /// cluster counts the changes of everything, so its number alone does not tell.
+    async fn unmoved(&self, now: &Listed, revision: u64) -> Result<(), Error> {
+        if now.version == revision {
+            return Ok(());
+        }
+        let said = |listed: &Listed| -> Vec<(Option<String>, Option<i64>)> {
+            let objects = listed.objects.iter();
+            objects
+                .map(|object| (object.metadata.uid.clone(), object.metadata.generation))
+                .collect()
+        };
+        match self.objects.list(Some(revision)).await {
+            Ok(then) if said(&then) == said(now) => Ok(()),
+            Ok(_) => Err(Error::NotThere(
+                "the rules have changed since that revision: look at them again",
+            )),
+            Err(No::Expired) => Err(Error::NotThere(
+                "the cluster no longer knows that revision, so it cannot tell whether the rules \
+                 have changed since: look at them again",
+            )),
+            Err(no) => Err(no.error()),
+        }
+    }
+}
+
+enum Put {
+    /// What would be stored.
+    Tried(Value),
+    Done(Vec<Rule>),
+}
+
+fn by_name(objects: Vec<DynamicObject>) -> BTreeMap<String, DynamicObject> {
+    let named = |object: DynamicObject| (name(&object).to_owned(), object);
+    objects.into_iter().map(named).collect()
+}
+
+fn unfit((at, rule): (usize, &Rule)) -> Option<Fault> {
+    let reason = "must be a name that Kubernetes takes: lower-case letters, digits, '-' and '.', \
+                  beginning and ending with a letter or digit";
+    let fault = || Fault {
+        rule: Some(at),
+        path: "id".to_owned(),
+        reason: format!("{reason}, got {:?}", rule.id().as_str()),
+    };
+    (!routing_rule::is_name(rule.id())).then(fault)
+}
+
+/// Refuses ids that are not there.
+fn known<'a>(
+    ids: impl Iterator<Item = &'a str>,
+    there: impl Fn(&str) -> bool,
+) -> Result<(), Error> {
+    let unknown: Vec<&str> = ids.filter(|id| !there(id)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let text = format!("there is no rule with the id {}", unknown.join(", "));
+    Err(Error::Unfit(Refusal::new("unknown_rule", text)))
+}
+
+fn selected<'a>(read: &'a Read, which: &Filter) -> Result<Vec<&'a Rule>, Error> {
+    known(which.id.iter().map(String::as_str), |id| {
+        read.rules.contains_key(id)
+    })?;
+    let rules = read.rules.values().filter(|rule| takes(which, rule));
+    Ok(rules.collect())
+}
+
+fn takes(which: &Filter, rule: &Rule) -> bool {
+    let among = |given: &[String], text: &str| given.is_empty() || given.iter().any(|g| g == text);
+    among(&which.id, rule.id().as_str())
+        && among(&which.destination, rule.destination().as_str())
+        && which.tag.iter().all(|tag| rule.tags().contains(tag))
+}
