@@ -114,6 +114,9 @@ pub(crate) enum Command {
     Export(Export),
     /// Create the rules and register the instances that `export` printed
     Import(Import),
+    /// Print manifests with a sidecar in each pod: a8ctl inject -f app.yaml | kubectl apply -f -
+    #[cfg(feature = "kubernetes")]
+    Inject(Inject),
     /// Show the settings in effect
     #[command(alias = "i")]
     Info(Listing),
@@ -260,6 +263,46 @@ pub(crate) struct Import {
     /// Let the controller check the rules, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[cfg(feature = "kubernetes")]
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Pods of objects with the annotation amalgam8.io/inject: \"false\" are left alone."
+)]
+pub(crate) struct Inject {
+    /// Manifests in YAML or JSON; `-` is standard input
+    #[arg(long, short, default_value = "-", value_name = "FILE")]
+    pub(crate) file: String,
+    /// The image of the sidecar
+    #[arg(long, value_name = "IMAGE", default_value = "a8-sidecar:latest")]
+    pub(crate) image: String,
+    /// What it logs, other than by default
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(crate) log_level: Option<LogLevel>,
+}
+
+/// How much is logged.
+#[cfg(feature = "kubernetes")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+#[cfg(feature = "kubernetes")]
+impl LogLevel {
+    /// As the sidecar's setting has it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
 }
 
 /// What is exported and imported.

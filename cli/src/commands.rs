@@ -5,6 +5,8 @@ mod explain;
 mod export;
 mod import;
 mod info;
+#[cfg(feature = "kubernetes")]
+mod inject;
 mod route_list;
 mod rule_delete;
 mod rule_get;
@@ -35,6 +37,8 @@ pub async fn run(args: Args, console: &mut Console) -> Result<(), Error> {
         Command::Explain(explain) => explain::run(&servers, &explain, console).await,
         Command::Export(export) => export::run(&servers, &export, console).await,
         Command::Import(import) => import::run(&servers, &import, console).await,
+        #[cfg(feature = "kubernetes")]
+        Command::Inject(inject) => inject::run(&inject, console),
         Command::Info(listing) => info::run(&servers, &listing, console),
         Command::Completion { shell } => {
             let mut script = Vec::new();

@@ -35,23 +35,36 @@ pub(crate) fn document(
     what: &str,
     console: &mut Console,
 ) -> Result<(String, Box<RawValue>), Error> {
-    let (name, text) = if file == "-" {
+    let (name, text) = text(file, &format!("{what} as JSON or YAML"), console)?;
+    let document = parse(&name, &text)?;
+    Ok((name, document))
+}
+
+/// Reads the text of `file` (`-`: standard input, which is asked for `what`), and tells what the
+/// file is called.
+///
+/// # Errors
+/// [`Error::Read`], and [`Error::Document`] where it is too long; both name the file.
+pub(crate) fn text(
+    file: &str,
+    what: &str,
+    console: &mut Console,
+) -> Result<(String, String), Error> {
+    if file == "-" {
         let name = "standard input".to_owned();
         if console.interactive {
-            writeln!(console.notes, "Enter {what} as JSON or YAML, then Ctrl-D:")?;
+            writeln!(console.notes, "Enter {what}, then Ctrl-D:")?;
         }
         let text = read(&mut console.input, &name)?;
-        (name, text)
+        Ok((name, text))
     } else {
         let open = std::fs::File::open(file);
         let mut opened = open.map_err(|source| Error::Read {
             name: file.to_owned(),
             source,
         })?;
-        (file.to_owned(), read(&mut opened, file)?)
-    };
-    let document = parse(&name, &text)?;
-    Ok((name, document))
+        Ok((file.to_owned(), read(&mut opened, file)?))
+    }
 }
 
 fn read(from: &mut dyn Read, name: &str) -> Result<String, Error> {

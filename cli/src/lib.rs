@@ -25,6 +25,8 @@ mod guide;
 mod input;
 mod output;
 mod wire;
+#[cfg(feature = "kubernetes")]
+mod yaml;
 
 pub use args::Args;
 pub use commands::run;

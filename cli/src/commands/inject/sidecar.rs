@@ -1,0 +1,101 @@
+//! The container that is injected: a native sidecar, which starts before the containers of its
+//! pod and ends after them.
+
+use serde_json::{Value, json};
+
+use crate::args::LogLevel;
+use crate::yaml::Node;
+
+/// The name of the container.
+pub(super) const NAME: &str = "a8-sidecar";
+/// The account of pods that have none: it may read what a sidecar reads.
+pub(super) const ACCOUNT: &str = "a8-sidecar";
+/// The volume that holds the account's token, where pods are not given it.
+pub(super) const VOLUME: &str = "a8-account";
+/// The ports that it takes.
+pub(super) const PORTS: [u16; 2] = [6379, 8001];
+
+/// Where a pod has the token of its account.
+const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// The container to be.
+pub(crate) struct Sidecar {
+    image: String,
+    log_level: Option<LogLevel>,
+}
+
+impl Sidecar {
+    pub(crate) fn new(image: String, log_level: Option<LogLevel>) -> Self {
+        Self { image, log_level }
+    }
+
+    /// The container; `volume`: with the token from the volume of its own.
+    pub(super) fn container(&self, volume: bool) -> Node {
+        let mut env = vec![
+            json!({"name": "A8_PROXY", "value": "true"}),
+            json!({"name": "A8_DISCOVERY_ADAPTER", "value": "kubernetes"}),
+            json!({"name": "A8_RULES_ADAPTER", "value": "kubernetes"}),
+            from_pod("A8_KUBERNETES_POD_NAME", "metadata.name"),
+            from_pod("A8_KUBERNETES_NAMESPACE", "metadata.namespace"),
+            // The kubelet asks at the pod's address.
+            json!({"name": "A8_ADMIN_HOST", "value": "0.0.0.0"}),
+        ];
+        if let Some(level) = self.log_level {
+            env.push(json!({"name": "A8_LOG_LEVEL", "value": level.as_str()}));
+        }
+        let [proxy, admin] = PORTS;
+        let mut container = json!({
+            "name": NAME,
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "restartPolicy": "Always",
+            "env": env,
+            "ports": [
+                {"name": "a8-proxy", "containerPort": proxy},
+                {"name": "a8-admin", "containerPort": admin},
+            ],
+            "startupProbe": {
+                "httpGet": {"path": "/ready", "port": "a8-admin"},
+                "periodSeconds": 1,
+                "failureThreshold": 60,
+            },
+            "resources": {
+                "requests": {"cpu": "20m", "memory": "24Mi"},
+                "limits": {"memory": "128Mi"},
+            },
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": 65534,
+                "runAsGroup": 65534,
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
+                "capabilities": {"drop": ["ALL"]},
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+        });
+        if volume {
+            let mount = json!({"name": VOLUME, "mountPath": TOKEN_FOLDER, "readOnly": true});
+            container["volumeMounts"] = json!([mount]);
+        }
+        container.into()
+    }
+}
+
+fn from_pod(name: &str, field: &str) -> Value {
+    json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}})
+}
+
+/// The token of the pod's account, as pods are given it.
+pub(super) fn volume() -> Node {
+    let sources = json!([
+        {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+        {"configMap": {
+            "name": "kube-root-ca.crt",
+            "items": [{"key": "ca.crt", "path": "ca.crt"}],
+        }},
+        {"downwardAPI": {
+            "items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}],
+        }},
+    ]);
+    json!({"name": VOLUME, "projected": {"defaultMode": 0o444, "sources": sources}}).into()
+}
