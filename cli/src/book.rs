@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::wire::RulesByService;
 
 /// Where the rules are.
+#[allow(clippy::large_enum_variant, reason = "a command has one")]
 pub(crate) enum Book {
     Controller(Client),
     #[cfg(feature = "kubernetes")]
