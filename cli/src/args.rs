@@ -114,6 +114,9 @@ pub(crate) enum Command {
     Export(Export),
     /// Create the rules and register the instances that `export` printed
     Import(Import),
+    /// Print all that a cluster needs: a8ctl install | kubectl apply -f -
+    #[cfg(feature = "kubernetes")]
+    Install(Install),
     /// Print manifests with a sidecar in each pod: a8ctl inject -f app.yaml | kubectl apply -f -
     #[cfg(feature = "kubernetes")]
     Inject(Inject),
@@ -263,6 +266,37 @@ pub(crate) struct Import {
     /// Let the controller check the rules, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[cfg(feature = "kubernetes")]
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct Install {
+    /// Only the definition of RoutingRules
+    #[arg(long)]
+    pub(crate) crd_only: bool,
+    /// What stands before the names of images: registry.example.com/amalgam8
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) image_prefix: Option<String>,
+    /// The tag of the images, by default latest
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Option<String>,
+    /// Services without a port on each node
+    #[arg(long)]
+    pub(crate) cluster_ip: bool,
+    /// Apply them here, and wait until everything runs
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Overrule those who have changed what is applied
+    #[arg(long, requires = "apply")]
+    pub(crate) force_conflicts: bool,
+    /// How long is waited
+    #[arg(
+        long,
+        requires = "apply",
+        value_name = "SECONDS",
+        default_value_t = 120
+    )]
+    pub(crate) timeout: u64,
 }
 
 #[cfg(feature = "kubernetes")]

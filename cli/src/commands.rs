@@ -7,6 +7,8 @@ mod import;
 mod info;
 #[cfg(feature = "kubernetes")]
 mod inject;
+#[cfg(feature = "kubernetes")]
+mod install;
 mod route_list;
 mod rule_delete;
 mod rule_get;
@@ -37,6 +39,8 @@ pub async fn run(args: Args, console: &mut Console) -> Result<(), Error> {
         Command::Explain(explain) => explain::run(&servers, &explain, console).await,
         Command::Export(export) => export::run(&servers, &export, console).await,
         Command::Import(import) => import::run(&servers, &import, console).await,
+        #[cfg(feature = "kubernetes")]
+        Command::Install(install) => install::run(&servers, &install, console).await,
         #[cfg(feature = "kubernetes")]
         Command::Inject(inject) => inject::run(&inject, console),
         Command::Info(listing) => info::run(&servers, &listing, console),

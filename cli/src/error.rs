@@ -123,6 +123,9 @@ pub enum Error {
     /// What was asked for cannot be done in a cluster.
     #[error("{0}")]
     NotThere(&'static str),
+    /// Something did not come to be as it should.
+    #[error("{0}")]
+    NotReady(String),
     /// The check found something.
     #[error("{0} of the checks failed")]
     CheckFailed(usize),

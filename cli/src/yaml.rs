@@ -111,6 +111,13 @@ impl Node {
         true
     }
 
+    /// Takes a member away from a map.
+    pub(crate) fn remove(&mut self, name: &str) {
+        if let Content::Map(members) = &mut self.content {
+            members.retain(|(key, _)| key.as_str() != Some(name));
+        }
+    }
+
     /// The list that is this member of a map, made where there is none. `None` where
     /// something else is in its place.
     pub(crate) fn list_at(&mut self, name: &str) -> Option<&mut Vec<Node>> {

@@ -3,6 +3,8 @@
 mod pod;
 mod sidecar;
 
+use serde_json::Value;
+
 use crate::args::Inject;
 use crate::console::Console;
 use crate::error::Error;
@@ -20,7 +22,8 @@ pub(super) fn run(inject: &Inject, console: &mut Console) -> Result<(), Error> {
         name: name.clone(),
         reason,
     };
-    let mut documents = yaml::documents(&text).map_err(|e| fault(format!("is not YAML: {e}")))?;
+    let documents = documents(&text).map_err(|e| fault(format!("is not YAML: {e}")));
+    let mut documents = documents?;
     documents.retain(|document| !document.is_null());
     let sidecar = Sidecar::new(inject.image.clone(), inject.log_level);
     let mut remarks = Vec::new();
@@ -32,6 +35,17 @@ pub(super) fn run(inject: &Inject, console: &mut Console) -> Result<(), Error> {
         writeln!(console.notes, "{remark}")?;
     }
     Ok(())
+}
+
+/// Documents of YAML, or of JSON one after the other, which kubectl takes and prints, too.
+fn documents(text: &str) -> Result<Vec<Node>, String> {
+    if text.trim_start().starts_with('{') {
+        let json = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        if let Ok(values) = json.collect::<Result<Vec<_>, _>>() {
+            return Ok(values.into_iter().map(Node::from).collect());
+        }
+    }
+    yaml::documents(text)
 }
 
 /// Where a kind has its pods.

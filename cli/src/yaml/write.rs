@@ -157,9 +157,13 @@ fn is_text(text: &str) -> bool {
         .first()
         .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'/');
     let inner = |b: &u8| b.is_ascii_alphanumeric() || b"-_./ ()=,".contains(b);
+    // A colon within a word, as names of images have it.
+    let within = |pair: &[u8]| pair[0] != b':' || pair[1].is_ascii_alphanumeric();
     let word = text.to_ascii_lowercase();
     first
-        && bytes.iter().all(inner)
+        && bytes.iter().all(|b| inner(b) || *b == b':')
+        && bytes.windows(2).all(within)
+        && bytes.last() != Some(&b':')
         && bytes.last() != Some(&b' ')
         && !WORDS.contains(&word.as_str())
 }
