@@ -117,6 +117,9 @@ pub(crate) enum Command {
     /// Print all that a cluster needs: a8ctl install | kubectl apply -f -
     #[cfg(feature = "kubernetes")]
     Install(Install),
+    /// Look whether a cluster has what it needs, and what to do where it has not
+    #[cfg(feature = "kubernetes")]
+    Check(Listing),
     /// Print manifests with a sidecar in each pod: a8ctl inject -f app.yaml | kubectl apply -f -
     #[cfg(feature = "kubernetes")]
     Inject(Inject),

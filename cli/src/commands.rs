@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 mod action_list;
+#[cfg(feature = "kubernetes")]
+mod check;
 mod explain;
 mod export;
 mod import;
@@ -41,6 +43,8 @@ pub async fn run(args: Args, console: &mut Console) -> Result<(), Error> {
         Command::Import(import) => import::run(&servers, &import, console).await,
         #[cfg(feature = "kubernetes")]
         Command::Install(install) => install::run(&servers, &install, console).await,
+        #[cfg(feature = "kubernetes")]
+        Command::Check(listing) => check::run(&servers, &listing, console).await,
         #[cfg(feature = "kubernetes")]
         Command::Inject(inject) => inject::run(&inject, console),
         Command::Info(listing) => info::run(&servers, &listing, console),

@@ -34,8 +34,10 @@ pub(crate) struct Rules {
 }
 
 /// Rules that were read, in the order of their ids.
-pub(super) struct Read {
-    pub(super) rules: BTreeMap<String, Rule>,
+pub(crate) struct Read {
+    pub(crate) rules: BTreeMap<String, Rule>,
+    /// The objects that are no valid rules, and why.
+    pub(crate) left_out: Vec<String>,
     version: u64,
 }
 
@@ -77,6 +79,22 @@ impl Rules {
 
     /// All rules that are valid; of the others `notes` is told.
     pub(super) async fn read(&self, notes: &mut dyn Write) -> Result<Read, Error> {
+        let read = self.judged().await?;
+        if !read.left_out.is_empty() {
+            writeln!(
+                notes,
+                "{} RoutingRules are no valid rules:",
+                read.left_out.len()
+            )?;
+            for one in read.left_out.iter().take(NAMED) {
+                writeln!(notes, "  {one}")?;
+            }
+        }
+        Ok(read)
+    }
+
+    /// All rules that are valid, and what is wrong with the others.
+    pub(crate) async fn judged(&self) -> Result<Read, Error> {
         let Listed { objects, version } = self.objects.list(None).await.map_err(No::error)?;
         let (mut rules, mut left_out) = (BTreeMap::new(), Vec::new());
         for object in &objects {
@@ -87,13 +105,11 @@ impl Rules {
                 Err(e) => left_out.push(format!("{}: {e}", name(object))),
             }
         }
-        if !left_out.is_empty() {
-            writeln!(notes, "{} RoutingRules are no valid rules:", left_out.len())?;
-            for one in left_out.iter().take(NAMED) {
-                writeln!(notes, "  {one}")?;
-            }
-        }
-        Ok(Read { rules, version })
+        Ok(Read {
+            rules,
+            left_out,
+            version,
+        })
     }
 
     /// As [`Book::create`](crate::book::Book::create).

@@ -5,6 +5,7 @@ use std::time::Duration;
 use a8_common::kubernetes::Cluster;
 use a8_common::kubernetes::routing_rule::{DEFINITION, DEFINITION_VERSION, definition_version};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -27,6 +28,9 @@ pub(super) async fn run(
     console: &mut Console,
 ) -> Result<(), Error> {
     let until = Instant::now() + Duration::from_secs(install.timeout);
+    if !install.crd_only {
+        namespace_is_there(cluster).await?;
+    }
     let mut deployments = Vec::new();
     for manifest in manifests {
         let object = object(manifest)?;
@@ -50,6 +54,19 @@ pub(super) async fn run(
         writeln!(console.output, "Deployment {name}: rolled out")?;
     }
     Ok(())
+}
+
+/// Before anything is changed. Whoever may not look is told later.
+async fn namespace_is_there(cluster: &Cluster) -> Result<(), Error> {
+    let name = &cluster.namespace;
+    let api: Api<Namespace> = Api::all(cluster.client.clone());
+    match bounded(api.get_opt(name)).await {
+        Ok(None) => Err(Error::NotReady(format!(
+            "there is no namespace {name}: kubectl create namespace {name}"
+        ))),
+        Ok(Some(_)) | Err(Error::Forbidden(_)) => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 /// The same as the API server reads it.

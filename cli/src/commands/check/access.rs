@@ -1,0 +1,194 @@
+//! Who may do what: whoever asks, and the accounts of the components.
+
+use a8_common::kubernetes::Cluster;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
+    SubjectAccessReviewSpec,
+};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Api;
+use kube::api::PostParams;
+
+use super::{Finding, Grade, some};
+use crate::cluster::bounded;
+use crate::error::Error;
+
+/// What is done, and to what: verbs, group, resource, subresource.
+type Need = (
+    &'static [&'static str],
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+const LOOK: &[&str] = &["list", "watch"];
+const INSTANCES: [Need; 3] = [
+    (LOOK, "", "pods", ""),
+    (LOOK, "", "services", ""),
+    (LOOK, "discovery.k8s.io", "endpointslices", ""),
+];
+const RULES: &str = "amalgam8.io";
+const READ: [Need; 1] = [(LOOK, RULES, "routingrules", "")];
+const WRITE: [Need; 1] = [(
+    &["get", "create", "update", "delete"],
+    RULES,
+    "routingrules",
+    "",
+)];
+const CONTROL: [Need; 3] = [
+    (&["patch"], RULES, "routingrules", "status"),
+    (
+        &["get", "create", "update"],
+        "coordination.k8s.io",
+        "leases",
+        "",
+    ),
+    (&["create", "patch"], "events.k8s.io", "events", ""),
+];
+
+/// What the one who asks may do.
+pub(super) async fn own(cluster: &Cluster) -> Vec<Finding> {
+    const CHECK: &str = "permissions";
+    let mend = "ask whoever runs the cluster for a role with them";
+    let read: Vec<Need> = [&READ[..], &INSTANCES].concat();
+    let lacking = async |needs: &[Need]| lacking(cluster, None, needs).await;
+    match (lacking(&read).await, lacking(&WRITE).await) {
+        (Ok(read), Ok(write)) => vec![match (read.is_empty(), write.is_empty()) {
+            (true, true) => Finding::ok(CHECK, "you may read and write rules and read instances"),
+            (true, false) => {
+                let found = format!("you may not {}", some(&write));
+                Finding::new(CHECK, Grade::Warn, found, mend)
+            }
+            (false, _) => {
+                let found = format!("you may not {}", some(&[read, write].concat()));
+                Finding::new(CHECK, Grade::Fail, found, mend)
+            }
+        }],
+        (Err(e), _) | (_, Err(e)) => {
+            vec![Finding::new(
+                CHECK,
+                Grade::Warn,
+                format!("unknown: {e}"),
+                "",
+            )]
+        }
+    }
+}
+
+/// What the components' accounts may do.
+pub(super) async fn accounts(cluster: &Cluster) -> Vec<Finding> {
+    let sidecar: Vec<Need> = [&READ[..], &INSTANCES].concat();
+    let controller: Vec<Need> = [&READ[..], &WRITE, &CONTROL, &INSTANCES].concat();
+    let mut findings = Vec::new();
+    for (check, account, needs, needed) in [
+        ("sidecar's account", "a8-sidecar", &*sidecar, true),
+        ("controller's account", "a8-controller", &*controller, false),
+        ("registry's account", "a8-registry", &INSTANCES[..], false),
+    ] {
+        findings.extend(self::account(cluster, check, account, needs, needed).await);
+    }
+    findings
+}
+
+/// An account that is not `needed` may be lacking: so is its component.
+async fn account(
+    cluster: &Cluster,
+    check: &'static str,
+    account: &str,
+    needs: &[Need],
+    needed: bool,
+) -> Option<Finding> {
+    let mend = format!("a8ctl install -n {} --apply", cluster.namespace);
+    let api: Api<ServiceAccount> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let there = match bounded(api.get_opt(account)).await {
+        Ok(there) => there.is_some(),
+        Err(e) => {
+            return Some(Finding::new(
+                check,
+                Grade::Warn,
+                format!("unknown: {e}"),
+                "",
+            ));
+        }
+    };
+    if !there {
+        let found = format!("there is no account {account}, which injected sidecars have");
+        return needed.then(|| Finding::new(check, Grade::Warn, found, mend));
+    }
+    Some(match lacking(cluster, Some(account), needs).await {
+        Ok(lacking) if lacking.is_empty() => {
+            Finding::ok(check, format!("{account} may do what it must"))
+        }
+        Ok(lacking) => {
+            let found = format!("{account} may not {}", some(&lacking));
+            Finding::new(check, Grade::Fail, found, mend)
+        }
+        Err(e) => Finding::new(check, Grade::Warn, format!("unknown: {e}"), ""),
+    })
+}
+
+/// Which of the `needs` an account lacks, or whoever asks.
+async fn lacking(
+    cluster: &Cluster,
+    account: Option<&str>,
+    needs: &[Need],
+) -> Result<Vec<String>, Error> {
+    let mut lacking = Vec::new();
+    for (verbs, group, resource, part) in needs {
+        for verb in *verbs {
+            let what = ResourceAttributes {
+                namespace: Some(cluster.namespace.clone()),
+                verb: Some((*verb).to_owned()),
+                group: Some((*group).to_owned()),
+                resource: Some((*resource).to_owned()),
+                subresource: (!part.is_empty()).then(|| (*part).to_owned()),
+                ..ResourceAttributes::default()
+            };
+            if !may(cluster, account, what).await? {
+                let part = if part.is_empty() { "" } else { "/status" };
+                lacking.push(format!("{verb} {resource}{part}"));
+            }
+        }
+    }
+    Ok(lacking)
+}
+
+async fn may(
+    cluster: &Cluster,
+    account: Option<&str>,
+    what: ResourceAttributes,
+) -> Result<bool, Error> {
+    let post = PostParams::default();
+    let status = match account {
+        None => {
+            let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+            let asked = SelfSubjectAccessReview {
+                spec: SelfSubjectAccessReviewSpec {
+                    resource_attributes: Some(what),
+                    ..SelfSubjectAccessReviewSpec::default()
+                },
+                ..SelfSubjectAccessReview::default()
+            };
+            bounded(api.create(&post, &asked)).await?.status
+        }
+        Some(account) => {
+            let api: Api<SubjectAccessReview> = Api::all(cluster.client.clone());
+            let namespace = &cluster.namespace;
+            let asked = SubjectAccessReview {
+                spec: SubjectAccessReviewSpec {
+                    user: Some(format!("system:serviceaccount:{namespace}:{account}")),
+                    groups: Some(vec![
+                        "system:serviceaccounts".to_owned(),
+                        format!("system:serviceaccounts:{namespace}"),
+                        "system:authenticated".to_owned(),
+                    ]),
+                    resource_attributes: Some(what),
+                    ..SubjectAccessReviewSpec::default()
+                },
+                ..SubjectAccessReview::default()
+            };
+            bounded(api.create(&post, &asked)).await?.status
+        }
+    };
+    Ok(status.is_some_and(|status| status.allowed))
+}
