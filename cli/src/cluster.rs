@@ -52,7 +52,17 @@ fn why(e: &OpenError) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Waits for a call, though not for ever. Refusals of the API server are returned as they are.
+/// Waits for a call, though not for ever.
+///
+/// # Errors
+/// What [`told`] makes of a refusal, or [`Error::Silent`].
+pub(crate) async fn bounded<T>(
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Error> {
+    answered(call).await?.map_err(told)
+}
+
+/// The same, with the refusals of the API server as they are.
 ///
 /// # Errors
 /// [`Error::Silent`].
