@@ -363,3 +363,6 @@ fn wrong_usage_is_refused() {
         assert!(Args::try_parse_from(words).is_err(), "{line}");
     }
 }
+
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
