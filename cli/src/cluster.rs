@@ -89,10 +89,34 @@ pub(crate) fn told(status: Box<Status>) -> Error {
 }
 
 /// What is lacking, out of `... User "x" cannot create resource "routingrules" in API group
-/// "amalgam8.io" in the namespace "y"`, without who we are.
+/// "amalgam8.io" in the namespace "y"`, without who we are; or out of several of these.
 fn permission(message: &str) -> String {
-    let after = message
-        .split_once(" cannot ")
-        .map_or(message, |(_, after)| after);
-    after.replacen(" resource ", " ", 1).replace('"', "")
+    let one = |message: &str| {
+        let after = message.split_once(" cannot ");
+        let after = after.map_or(message, |(_, after)| after);
+        let after = after.replacen(" resource ", " ", 1);
+        after.replacen(" in API group \"\"", "", 1).replace('"', "")
+    };
+    let all: Vec<String> = message.split("; ").map(one).collect();
+    all.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lacking_is_said_without_who_asks() {
+        let said = "routingrules.amalgam8.io is forbidden: User \"x\" cannot list resource \
+                    \"routingrules\" in API group \"amalgam8.io\" in the namespace \"y\"";
+        let short = "list routingrules in API group amalgam8.io in the namespace y";
+        assert_eq!(permission(said), short);
+        let pods = "pods is forbidden: User \"x\" cannot list resource \"pods\" in API group \"\" \
+                    in the namespace \"y\"";
+        let both = format!("{said}; {pods}");
+        assert_eq!(
+            permission(&both),
+            format!("{short}; list pods in the namespace y")
+        );
+    }
 }

@@ -81,13 +81,12 @@ impl Rules {
     pub(super) async fn read(&self, notes: &mut dyn Write) -> Result<Read, Error> {
         let read = self.judged().await?;
         if !read.left_out.is_empty() {
-            writeln!(
-                notes,
-                "{} RoutingRules are no valid rules:",
-                read.left_out.len()
-            )?;
+            writeln!(notes, "Left out, being no valid rules:")?;
             for one in read.left_out.iter().take(NAMED) {
                 writeln!(notes, "  {one}")?;
+            }
+            if let more @ 1.. = read.left_out.len().saturating_sub(NAMED) {
+                writeln!(notes, "  and {more} more")?;
             }
         }
         Ok(read)

@@ -17,19 +17,24 @@ pub(super) fn run(
         None | Some("") => String::new(),
         Some(_) => "***".to_owned(),
     };
-    let settings = [
+    let mut settings = vec![
         ("A8_CONTROLLER_URL", text(&servers.controller_url)),
         ("A8_CONTROLLER_TOKEN", masked(&servers.controller_token)),
         ("A8_REGISTRY_URL", text(&servers.registry_url)),
         ("A8_REGISTRY_TOKEN", masked(&servers.registry_token)),
         ("A8_DEBUG", servers.debug.to_string()),
     ];
+    #[cfg(feature = "kubernetes")]
+    if servers.place.is_meant() {
+        settings.push(("A8_KUBERNETES", "true".to_owned()));
+    }
     let members = settings.iter().cloned();
     let document: Map<String, Value> = members
         .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
     output::listing(&mut console.output, listing.output, &document, |out| {
-        let cells = settings.map(|(name, value)| vec![name.to_owned(), value]);
+        let cells = settings.iter();
+        let cells = cells.map(|(name, value)| vec![(*name).to_owned(), value.clone()]);
         output::table(out, &["Env. Variable", "Value"], cells)
     })?;
     Ok(())
