@@ -17,7 +17,7 @@ pub(super) fn run(
         None | Some("") => String::new(),
         Some(_) => "***".to_owned(),
     };
-    let mut settings = vec![
+    let settings = [
         ("A8_CONTROLLER_URL", text(&servers.controller_url)),
         ("A8_CONTROLLER_TOKEN", masked(&servers.controller_token)),
         ("A8_REGISTRY_URL", text(&servers.registry_url)),
@@ -25,9 +25,13 @@ pub(super) fn run(
         ("A8_DEBUG", servers.debug.to_string()),
     ];
     #[cfg(feature = "kubernetes")]
-    if servers.place.is_meant() {
-        settings.push(("A8_KUBERNETES", "true".to_owned()));
-    }
+    let of_cluster = servers.place.is_meant();
+    #[cfg(not(feature = "kubernetes"))]
+    let of_cluster = false;
+    let settings: Vec<_> = settings
+        .into_iter()
+        .chain(of_cluster.then(|| ("A8_KUBERNETES", "true".to_owned())))
+        .collect();
     let members = settings.iter().cloned();
     let document: Map<String, Value> = members
         .map(|(name, value)| (name.to_owned(), value.into()))
