@@ -12,6 +12,8 @@ mod follow;
 #[cfg(feature = "kubernetes")]
 mod labels;
 #[cfg(feature = "kubernetes")]
+mod objects;
+#[cfg(feature = "kubernetes")]
 mod port;
 #[cfg(feature = "kubernetes")]
 pub mod routing_rule;
@@ -22,9 +24,16 @@ pub mod whoami;
 pub use cluster::{Cluster, OpenError};
 pub use config::{Config, Names};
 #[cfg(feature = "kubernetes")]
-pub use follow::{Told, Which, api_reason, follow, reason};
+pub use follow::{Told, Trouble, Wanted, api_reason, follow};
 #[cfg(feature = "kubernetes")]
 pub(crate) use labels::{selects, tags};
+#[cfg(feature = "kubernetes")]
+pub(crate) use objects::{
+    Conditions, Container, Endpoint, EndpointSlice, Head, Pod, PortObject, RuleObject, Service,
+    TargetPort,
+};
+#[cfg(feature = "kubernetes")]
+pub use objects::{DEFINITIONS, ENDPOINT_SLICES, PODS, ROUTING_RULES, Resource, SERVICES};
 #[cfg(feature = "kubernetes")]
 pub(crate) use port::Port;
 #[cfg(feature = "kubernetes")]

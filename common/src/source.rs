@@ -26,6 +26,8 @@ pub struct Link {
     pub connected: bool,
     /// When the peer was last heard of: an event, a bookmark, an answered poll.
     pub last_contact: Option<SystemTime>,
+    /// How much of what the peer has is left out, since it is not valid or too much.
+    pub left_out: usize,
     /// Why it is not connected, or what it had to leave out; for people.
     pub problem: Option<String>,
 }

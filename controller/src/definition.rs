@@ -13,15 +13,14 @@ use a8_common::http::Condition;
 use a8_common::kubernetes::routing_rule::{
     DEFINITION, DEFINITION_VERSION, crd, definition_version,
 };
-use a8_common::kubernetes::{Cluster, api_reason, reason};
+use a8_common::kubernetes::{Cluster, DEFINITIONS, Told, Trouble, Wanted, api_reason, follow};
 use a8_common::task::Stop;
 use futures_util::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionCondition,
 };
-use kube::Api;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::watcher;
+use kube::{Api, Client};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
@@ -37,7 +36,7 @@ const MUCH_LATER: Duration = Duration::from_secs(30);
 /// Looks after the definition, by a task of `site`.
 pub fn start(cluster: &Cluster, site: &Site<'_>) {
     let keeper = Keeper {
-        api: Api::all(cluster.client.clone()),
+        client: cluster.client.clone(),
         condition: site.health.condition("definition"),
         seen: false,
         told: None,
@@ -47,7 +46,7 @@ pub fn start(cluster: &Cluster, site: &Site<'_>) {
 }
 
 struct Keeper {
-    api: Api<CustomResourceDefinition>,
+    client: Client,
     condition: Condition,
     /// Whether it has been there.
     seen: bool,
@@ -61,9 +60,13 @@ impl Keeper {
     }
 
     async fn keep(&mut self) {
-        let states = watcher::watch_object(self.api.clone(), DEFINITION);
-        let mut states = std::pin::pin!(states);
-        let mut last = None;
+        let wanted = Wanted {
+            resource: DEFINITIONS,
+            namespace: None,
+            name: Some(DEFINITION),
+        };
+        let mut states = std::pin::pin!(follow(self.client.clone(), wanted));
+        let mut last: Option<Option<CustomResourceDefinition>> = None;
         let mut again = None;
         loop {
             let retry = async {
@@ -73,11 +76,13 @@ impl Keeper {
                 }
             };
             tokio::select! {
-                state = states.next() => match state {
-                    Some(Ok(state)) => last = Some(state),
-                    Some(Err(e)) => {
-                        self.unknown(&e);
-                        sleep(jittered(AGAIN)).await;
+                told = states.next() => match told {
+                    Some(Told::All { objects, .. }) => last = Some(objects.into_iter().next()),
+                    Some(Told::Put(definition)) => last = Some(Some(definition)),
+                    Some(Told::Gone(_)) => last = Some(None),
+                    Some(Told::Reached(_) | Told::NoSuchKind) => continue,
+                    Some(Told::Trouble(trouble)) => {
+                        self.unknown(&trouble);
                         continue;
                     }
                     // It goes on for ever.
@@ -167,22 +172,19 @@ impl Keeper {
     }
 
     /// Whether it is there cannot be told. Where we may not look, following the rules shows.
-    fn unknown(&mut self, e: &watcher::Error) {
-        if matches!(e, watcher::Error::WatchError(status) if status.code == 410) {
-            return;
-        }
-        if let watcher::Error::InitialListFailed(kube::Error::Api(status)) = e
-            && status.code == 403
-        {
+    fn unknown(&mut self, trouble: &Trouble) {
+        if trouble.refused && !self.seen {
             self.condition.good();
         }
-        self.tell(format!("{DEFINITION} cannot be looked at: {}", reason(e)));
+        let reason = &trouble.reason;
+        self.tell(format!("{DEFINITION} cannot be looked at: {reason}"));
     }
 
     async fn apply(&self) -> Result<(), Refused> {
         let ours = PatchParams::apply(FIELD_MANAGER).force();
         let definition = Patch::Apply(crd());
-        let applied = self.api.patch(DEFINITION, &ours, &definition);
+        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        let applied = api.patch(DEFINITION, &ours, &definition);
         match timeout(CALL_TIMEOUT, applied).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => {

@@ -76,17 +76,18 @@ pub async fn serve(config: Config, log: telemetry::Control, stop: Stop) -> Resul
     let metrics = Arc::new(proxy::Metrics::new(me.load().identity.service.as_str()));
     let sources = Sources::open(&config).await?;
     let caller = (me.clone(), metrics.clone());
-    sources.identify(&config, itself_tx, caller, &tasks).await;
+    let identified = sources.identify(&config, itself_tx, caller, &tasks);
     let registrar = config
         .register
         .as_ref()
-        .map(|registry| open_registrar(registry, itself))
+        .map(|registry| open_registrar(registry, itself, identified.clone()))
         .transpose()?;
     let data_plane = match &config.proxy {
         Some(settings) => Some(start_proxy(
             settings,
             &sources,
             (me.clone(), metrics),
+            identified,
             &tasks,
             &health,
             registry.registry(),
@@ -157,19 +158,22 @@ type Reporting = (Registrar, watch::Receiver<crate::register::Standing>);
 fn open_registrar(
     registry: &peer::Config,
     itself: watch::Receiver<Itself>,
+    identified: watch::Receiver<bool>,
 ) -> Result<Reporting, StartError> {
     let registries = registry.urls.iter().filter_map(|url| {
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
         Some((host, url.port_or_known_default()?))
     });
     let client = Arc::new(Client::new(Peer::open(registry)?));
-    Ok(Registrar::new(client, registries.collect(), itself))
+    let registries = registries.collect();
+    Ok(Registrar::new(client, registries, itself, identified))
 }
 
 fn start_proxy(
     settings: &config::Proxy,
     sources: &Sources,
     (me, metrics): Caller,
+    identified: watch::Receiver<bool>,
     tasks: &Tasks,
     health: &Health,
     registry: &Registry,
@@ -205,8 +209,8 @@ fn start_proxy(
     let instances = source::start("instances", instances, tasks);
     let rules = source::start("rules", rules, tasks);
     let (owner, status) = Owner::new(
-        &instances,
-        &rules,
+        (&instances, &rules),
+        identified,
         routes.clone(),
         metrics.clone(),
         Names::start(state::system(), tasks),

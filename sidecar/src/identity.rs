@@ -33,6 +33,11 @@ impl Itself {
         }
     }
 
+    /// Whether nobody need be asked how rules see it and, if it `registers`, as what.
+    pub fn is_complete(&self, registers: bool) -> bool {
+        self.service.is_some() && self.tags.is_some() && (!registers || self.port.is_some())
+    }
+
     /// What is said here, and what is not as `other` says.
     #[cfg(feature = "kubernetes")]
     fn or(&self, other: Self) -> Self {
@@ -58,12 +63,13 @@ mod pod {
     use a8_common::task::Tasks;
     use arc_swap::ArcSwap;
     use tokio::sync::watch;
+    use tokio::time::{Instant, sleep_until};
     use tracing::warn;
 
     use super::Itself;
     use crate::proxy::{Me, Metrics};
 
-    /// How long the start waits to hear who the sidecar is.
+    /// How long it is waited for to hear who the sidecar is.
     const PATIENCE: Duration = Duration::from_secs(10);
 
     impl From<whoami::Found> for Itself {
@@ -80,25 +86,44 @@ mod pod {
     }
 
     /// Keeps `itself` and `me` up with what the pod is, where the configuration, which they
-    /// are to begin with, does not say. Returns when that is first known or there was enough
-    /// waiting: an API server that is away does not stop the sidecar.
-    pub async fn follow(
+    /// are to begin with, does not say. `known` becomes true when that is first known, or
+    /// there was enough waiting: an API server that is away does not stop the sidecar.
+    pub fn follow(
         cluster: Cluster,
         pod: String,
         itself: watch::Sender<Itself>,
         (me, metrics): (Arc<ArcSwap<Me>>, Arc<Metrics>),
+        known: watch::Sender<bool>,
         tasks: &Tasks,
     ) {
         let given = itself.borrow().clone();
+        let whose = whoami::Whose {
+            pod,
+            service: given.service.clone(),
+        };
         let (found_tx, mut found) = watch::channel(None);
         tasks.spawn(
             "whoami",
-            whoami::run(cluster, pod, found_tx, tasks.stop().clone()),
+            whoami::run(cluster, whose, found_tx, tasks.stop().clone()),
         );
-        let mut known = itself.subscribe();
         let stop = tasks.stop().clone();
+        let enough = Instant::now() + PATIENCE;
         tasks.spawn("identity", async move {
-            while let Some(Ok(())) = stop.race(found.changed()).await {
+            loop {
+                let waiting = !*known.borrow();
+                tokio::select! {
+                    () = stop.wait() => return,
+                    changed = found.changed() => {
+                        if changed.is_err() {
+                            return;
+                        }
+                    }
+                    () = sleep_until(enough), if waiting => {
+                        warn!("goes on without knowing who it is");
+                        known.send_replace(true);
+                        continue;
+                    }
+                }
                 let Some(found) = found.borrow_and_update().clone() else {
                     continue;
                 };
@@ -107,14 +132,9 @@ mod pod {
                 metrics.set_source(identity.service.as_str());
                 me.store(Arc::new(identity.into()));
                 itself.send_replace(now);
+                known.send_replace(true);
             }
         });
-        if tokio::time::timeout(PATIENCE, known.changed())
-            .await
-            .is_err()
-        {
-            warn!("goes on without knowing who it is");
-        }
     }
 }
 
@@ -142,6 +162,7 @@ mod tests {
             protocol: Some(HttpVersion::Two),
         };
         assert_eq!(Itself::default().or(pod.clone()), pod);
+        assert!(pod.is_complete(true) && !Itself::default().is_complete(false));
         let named = Itself {
             service: ServiceName::new("mine").ok(),
             ..Itself::default()

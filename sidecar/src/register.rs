@@ -102,27 +102,38 @@ async fn own_address(registries: &Registries) -> Option<IpAddr> {
     None
 }
 
+/// Until it is another than before. Where it can no longer change, it stays as it is.
+async fn another(itself: &mut watch::Receiver<Itself>) {
+    if itself.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Keeps one service registered; [`run`](Registrar::run) is its task.
 pub struct Registrar {
     registry: Arc<dyn Registration>,
     registries: Registries,
     itself: watch::Receiver<Itself>,
+    identified: watch::Receiver<bool>,
     standing: watch::Sender<Standing>,
 }
 
 impl Registrar {
-    /// A registrar that reports on the returned channel. A service without a host is
+    /// A registrar that reports on the returned channel. It waits until it is `identified`,
+    /// that is, until `itself` says what is to be known. A service without a host is
     /// registered by the address by which `registries` are reached.
     pub fn new(
         registry: Arc<dyn Registration>,
         registries: Registries,
         itself: watch::Receiver<Itself>,
+        identified: watch::Receiver<bool>,
     ) -> (Self, watch::Receiver<Standing>) {
         let (standing, report) = watch::channel(Standing::default());
         let registrar = Self {
             registry,
             registries,
             itself,
+            identified,
             standing,
         };
         (registrar, report)
@@ -149,20 +160,16 @@ impl Registrar {
     async fn keep(&self, lease: &mut Option<Lease>) {
         let mut pause = FIRST_PAUSE;
         let mut itself = self.itself.clone();
+        // Where nobody is left to say so, it is as good as known.
+        let _ = self.identified.clone().wait_for(|known| *known).await;
         loop {
             itself.mark_unchanged();
             match self.register(lease).await {
                 Ok(granted) => {
                     pause = FIRST_PAUSE;
-                    // Where it can no longer change, it stays as it is.
-                    let changed = async {
-                        if itself.changed().await.is_err() {
-                            std::future::pending::<()>().await;
-                        }
-                    };
                     tokio::select! {
                         () = self.renew(&granted) => {}
-                        () = changed => {}
+                        () = another(&mut itself) => {}
                     }
                 }
                 Err(e) => {
@@ -171,7 +178,10 @@ impl Registrar {
                         RegisterError::Place(_) => None,
                     };
                     self.trouble(&e.to_string());
-                    sleep(jittered(pause).max(after.unwrap_or_default())).await;
+                    tokio::select! {
+                        () = sleep(jittered(pause).max(after.unwrap_or_default())) => {}
+                        () = another(&mut itself) => {}
+                    }
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }

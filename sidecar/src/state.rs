@@ -92,14 +92,16 @@ pub struct Owner {
     patience: Patience,
     /// Whether there was enough waiting for the first load.
     impatient: bool,
+    /// Whether it is known whom the proxy calls for, by which rules choose.
+    identified: watch::Receiver<bool>,
 }
 
 impl Owner {
-    /// An owner that publishes into `routes`, has the names of instances looked up by
-    /// `names`, and reports on the returned channel.
+    /// An owner that begins once it is `identified`, publishes into `routes`, has the names
+    /// of instances looked up by `names`, and reports on the returned channel.
     pub fn new(
-        instances: &Feed<Instance>,
-        rules: &Feed<Rule>,
+        (instances, rules): (&Feed<Instance>, &Feed<Rule>),
+        identified: watch::Receiver<bool>,
         routes: Arc<ArcSwap<Routes>>,
         metrics: Arc<Metrics>,
         names: Names,
@@ -119,6 +121,7 @@ impl Owner {
             status,
             patience,
             impatient: false,
+            identified,
         };
         (owner, report)
     }
@@ -127,9 +130,12 @@ impl Owner {
     pub async fn run(mut self, stop: Stop) {
         let first = Instant::now() + self.patience.first_load;
         let (mut more_instances, mut more_rules) = (true, true);
+        let mut identified = self.identified.clone();
         while more_instances || more_rules {
             let waiting = !self.now.routing && !self.impatient;
             let held = self.next_deadline();
+            // An end of the channel is no news.
+            let unknown = !*self.identified.borrow() && identified.has_changed().is_ok();
             tokio::select! {
                 () = stop.wait() => return,
                 update = self.instances.next(), if more_instances => match update {
@@ -140,6 +146,7 @@ impl Owner {
                     Some(update) => self.on_rules(update),
                     None => more_rules = false,
                 },
+                _ = identified.changed(), if unknown => self.begin(),
                 () = sleep_until(first), if waiting => {
                     self.impatient = true;
                     self.begin();
@@ -240,13 +247,14 @@ impl Owner {
         self.services = Arc::new(services);
     }
 
-    /// Begins to route once both feeds have loaded or, when there was enough waiting, the
+    /// Begins to route once it is known who calls and both feeds have loaded or, when there was enough waiting, the
     /// instances alone: without rules there are the default routes, without instances there
     /// is nothing that could be said.
     fn begin(&mut self) {
         let instances = self.now.instances.epoch.is_some();
         let rules = self.now.rules.epoch.is_some();
-        let enough = instances && (rules || self.impatient);
+        let known = *self.identified.borrow();
+        let enough = known && instances && (rules || self.impatient);
         if enough && !self.now.routing && !rules {
             warn!("routing begins without having heard of the rules");
         }

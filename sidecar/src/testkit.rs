@@ -67,8 +67,8 @@ impl Fabric {
         let metrics = Arc::new(Metrics::new("web"));
         let tasks = Tasks::new(Stop::new());
         let (owner, status) = Owner::new(
-            &feeds.0,
-            &feeds.1,
+            (&feeds.0, &feeds.1),
+            watch::channel(true).1,
             routes.clone(),
             metrics.clone(),
             Names::start(lookup, &tasks),

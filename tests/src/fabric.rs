@@ -203,6 +203,14 @@ impl Sidecar {
     /// Starts a sidecar that listens on `proxy` and `admin` by its configuration, and waits
     /// until it is ready.
     pub async fn start(config: &Path, proxy: u16, admin: u16) -> Self {
+        let sidecar = Self::begin(config, proxy, admin).await;
+        let ready = format!("{}/ready", sidecar.admin);
+        answers(&sidecar.http, &ready, &sidecar.process).await;
+        sidecar
+    }
+
+    /// The same, without waiting for more than that it lives.
+    pub async fn begin(config: &Path, proxy: u16, admin: u16) -> Self {
         let args = [
             format!("--config={}", config.display()),
             "--log_format=json".to_owned(),
@@ -214,8 +222,8 @@ impl Sidecar {
             admin: format!("http://127.0.0.1:{admin}"),
             http: client(),
         };
-        let ready = format!("{}/ready", sidecar.admin);
-        answers(&sidecar.http, &ready, &sidecar.process).await;
+        let health = format!("{}/health", sidecar.admin);
+        answers(&sidecar.http, &health, &sidecar.process).await;
         sidecar
     }
 

@@ -1,6 +1,8 @@
 //! A cluster without nodes: the API server of the test kit, pods that are instances in the
 //! test's own process, and sidecars as real processes with the permissions of their manifest.
 
+use std::path::PathBuf;
+
 use a8_apiserver::{ApiServer, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -123,6 +125,18 @@ impl Cluster {
 
     /// A sidecar with a token, and with `more` in its configuration.
     pub async fn sidecar_as(&self, token: &str, more: Value) -> Sidecar {
+        let (file, port, admin) = self.config(token, more);
+        Sidecar::start(&file, port, admin).await
+    }
+
+    /// The same, without waiting until it is ready.
+    pub async fn sidecar_begun(&self, token: &str, more: Value) -> Sidecar {
+        let (file, port, admin) = self.config(token, more);
+        Sidecar::begin(&file, port, admin).await
+    }
+
+    /// A configuration, and the ports of proxy and admin.
+    fn config(&self, token: &str, more: Value) -> (PathBuf, u16, u16) {
         let (port, admin) = (ports::free(), ports::free());
         let file = |name: &str| self.folder.path().join(format!("{port}-{name}"));
         std::fs::write(file("ca.pem"), self.api.ca_pem()).unwrap();
@@ -145,7 +159,7 @@ impl Cluster {
             }
         }
         std::fs::write(file("sidecar.json"), config.to_string()).unwrap();
-        Sidecar::start(&file("sidecar.json"), port, admin).await
+        (file("sidecar.json"), port, admin)
     }
 }
 

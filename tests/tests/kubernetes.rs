@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use a8_tests::kubernetes::{Cluster, NAMESPACE, answered_by, to, told, versions};
+use rustix::process::Signal;
 use serde_json::json;
 
 #[tokio::test]
@@ -201,6 +202,53 @@ async fn who_a_sidecar_is_follows_its_pod() {
     answered_by(&sidecar, "reviews", &["v1"]).await;
     cluster.rule("for-web", &from("canary"));
     answered_by(&sidecar, "reviews", &["v2"]).await;
+}
+
+#[tokio::test]
+async fn a_sidecar_lives_while_nobody_says_who_it_is() {
+    let cluster = Cluster::start().await;
+    let _v1 = cluster.pod("reviews", "v1").await;
+    let web = cluster.pod("web", "v1").await;
+    let token = cluster.api.service_account_token(NAMESPACE, "a8-sidecar");
+    cluster.api.stall();
+    let pod = json!({"kubernetes": {"pod_name": web.name}});
+    let mut sidecar = cluster.sidecar_begun(&token, pod.clone()).await;
+    let state = sidecar.admin("/state").await;
+    assert_eq!(state["routing"], false);
+    // It listens before it has been waited for: callers are told, and not refused.
+    sidecar.process.logged("listening").await;
+    let answer = sidecar.get("/reviews/", None).await.unwrap_err();
+    assert!(answer.starts_with("503"), "{answer}");
+    sidecar.process.signal(Signal::TERM);
+    assert!(sidecar.process.exit().await.success());
+    let log = sidecar.process.stderr();
+    let at = |message: &str| log.find(message).unwrap_or(log.len());
+    assert!(at("\"listening\"") < at("goes on without knowing"), "{log}");
+    // Once it answers, the sidecar begins.
+    let sidecar = cluster.sidecar_begun(&token, pod).await;
+    cluster.api.release();
+    answered_by(&sidecar, "reviews", &["v1"]).await;
+    assert_eq!(
+        sidecar.admin("/state").await["identity"],
+        "unknown:app=web,version=v1"
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_asked_who_a_sidecar_is_that_was_told() {
+    let cluster = Cluster::start().await;
+    let _v1 = cluster.pod("reviews", "v1").await;
+    let token = cluster.api.service_account_token(NAMESPACE, "a8-sidecar");
+    let told = json!({
+        "service": {"name": "web", "tags": ["version=v9"]},
+        "kubernetes": {"pod_name": "there-is-no-such-pod"},
+    });
+    let sidecar = cluster.sidecar_as(&token, told).await;
+    answered_by(&sidecar, "reviews", &["v1"]).await;
+    assert_eq!(sidecar.admin("/state").await["identity"], "web:version=v9");
+    let asked = cluster.api.requests();
+    let mut pods = asked.iter().filter(|a| a.resource == "pods");
+    assert!(pods.all(|a| !a.query.contains("fieldSelector")));
 }
 
 /// The figure, for people; what is asserted is that it comes about at all.

@@ -10,7 +10,7 @@ use a8_common::source::{self, Feed};
 use a8_common::task::{Stop, Tasks};
 use serde_json::{Value, json};
 
-use super::permission;
+use super::{is_of_permission, permission};
 use crate::error::Error;
 
 /// How long they may take to be there.
@@ -46,7 +46,7 @@ pub(crate) async fn look(cluster: &Cluster) -> Result<Vec<Arc<Instance>>, Error>
 async fn loaded(feed: &mut Feed<Instance>) -> Result<(), Error> {
     loop {
         if let Some(why) = feed.link.borrow_and_update().problem.clone() {
-            return Err(match why.contains(" cannot ") {
+            return Err(match is_of_permission(&why) {
                 true => Error::Forbidden(permission(&why)),
                 false => Error::Silent(why),
             });

@@ -78,7 +78,8 @@ impl Cluster {
         Self::with(connection, config.namespace.clone())
     }
 
-    /// A cluster by the kubeconfig, or by one of its contexts.
+    /// A cluster by the kubeconfig, or by one of its contexts; in a pod without a kubeconfig
+    /// the cluster that it is in.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -90,8 +91,13 @@ impl Cluster {
             context: context.map(str::to_owned),
             ..KubeConfigOptions::default()
         };
-        let connection = Connection::from_kubeconfig(&options).await;
-        let connection = connection.map_err(OpenError::Kubeconfig)?;
+        let connection = match Connection::from_kubeconfig(&options).await {
+            Ok(connection) => connection,
+            Err(_) if context.is_none() && Path::new(TOKEN_FILE).exists() => {
+                Connection::incluster().map_err(OpenError::InCluster)?
+            }
+            Err(e) => return Err(OpenError::Kubeconfig(e)),
+        };
         Self::with(connection, namespace.map(str::to_owned))
     }
 

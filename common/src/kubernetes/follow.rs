@@ -1,122 +1,140 @@
-//! The objects of one kind, from the first list through every change.
+//! The objects of one kind, from the first list through every change: the one way in which we
+//! follow a cluster. The sidecar's sources, the registry's catalog and the controller's book
+//! are its callers.
 //!
-//! kube's watcher lists, watches, resumes and lists anew where history is gone. Here its steps
-//! become whole states and changes, and its errors a pause that grows, with jitter, and a
-//! sentence for people.
+//! Objects are listed, then watched from the list's version on. A watch that ends is begun
+//! again where it stood; where that is no longer known (410), they are listed anew. That a
+//! watch breaks is nothing to tell of: whether the API server is away shows when the next one
+//! begins. Failed attempts are repeated with growing pauses, with jitter, for ever. The terms are
+//! those of [the Kubernetes API][concepts].
+//!
+//! It is not kube's watcher, which keeps the versions of lists to itself, tells nothing when a
+//! watch was begun again, and goes on with an old version where a kind was taken away.
+//!
+//! [concepts]: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 
-use std::fmt::Debug;
-use std::time::Duration;
+mod pauses;
+mod steps;
+mod wire;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use std::future::ready;
+
 use futures_util::{Stream, StreamExt, stream};
-use kube::Api;
-use kube::runtime::utils::{Backoff, StreamBackoff};
-use kube::runtime::watcher::{self, Config, Event};
+use kube::Client;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tracing::warn;
 
+use self::steps::{Follower, Step};
+use super::Resource;
 use crate::run::chain;
 
-/// How many objects come in one answer to a list.
-const PAGE: u32 = 500;
+/// Of what the API server says, so much is told on, in bytes.
+const MAX_REASON: usize = 600;
 
 /// What is told of the objects.
 #[derive(Debug)]
 pub enum Told<K> {
     /// These are all.
-    All(Vec<K>),
+    All {
+        /// The objects.
+        objects: Vec<K>,
+        /// As of which `resourceVersion`.
+        version: String,
+    },
     /// This one is new or another than before.
     Put(K),
     /// This one is gone.
     Gone(K),
+    /// The API server was heard of: there is nothing else up to this `resourceVersion`.
+    Reached(String),
+    /// The API server does not know the kind, and lists what it knows instead. It is asked
+    /// again; if the kind comes back, [`All`](Told::All) is told.
+    NoSuchKind,
     /// The API server is away or refuses. What was told stands; it is tried on.
-    Trouble(watcher::Error),
+    Trouble(Trouble),
+}
+
+/// Why nothing is heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// For people: what the API server said, which names verb and resource where it refuses.
+    pub reason: String,
+    /// Whether it knows us not, or does not let us: that does not pass by itself.
+    pub refused: bool,
 }
 
 /// Which objects are followed.
 #[derive(Debug, Clone, Copy)]
-pub enum Which<'a> {
-    /// All that there are.
-    All,
-    /// The one of this name.
-    Named(&'a str),
+pub struct Wanted<'a> {
+    /// Of which kind.
+    pub resource: Resource,
+    /// Of one namespace, or of the cluster.
+    pub namespace: Option<&'a str>,
+    /// The one of this name, or all.
+    pub name: Option<&'a str>,
 }
 
-/// Follows objects of `api`, for ever. Cancel-safe between items.
-pub fn follow<K>(api: Api<K>, which: Which<'_>) -> impl Stream<Item = Told<K>> + Send + use<K>
+/// Follows objects, for ever. One that cannot be read as a `K` is left out, and logged.
+/// Cancel-safe between items.
+pub fn follow<K>(client: Client, wanted: Wanted<'_>) -> impl Stream<Item = Told<K>> + Send + use<K>
 where
-    K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: DeserializeOwned + Send + 'static,
 {
-    let config = Config::default().page_size(PAGE);
-    let config = match which {
-        Which::All => config,
-        Which::Named(name) => config.fields(&format!("metadata.name={name}")),
+    let plural = wanted.resource.plural;
+    let read = move |object: Box<RawValue>| match serde_json::from_str(object.get()) {
+        Ok(object) => Some(object),
+        Err(e) => {
+            warn!(resource = plural, error = %e, "an object that cannot be read is left out");
+            None
+        }
     };
-    let events = StreamBackoff::new(watcher::watcher(api, config), Pauses::new());
     let mut listed = Vec::new();
-    events
-        .map(move |event| match event {
-            Ok(Event::Init) => {
-                listed.clear();
+    let steps = stream::unfold(Follower::new(client, wanted), |mut follower| async {
+        Some((follower.next().await, follower))
+    });
+    steps.filter_map(move |step| {
+        ready(match step {
+            Step::Page { first, objects } => {
+                if first {
+                    listed.clear();
+                }
+                listed.extend(objects.into_iter().filter_map(read));
                 None
             }
-            Ok(Event::InitApply(object)) => {
-                listed.push(object);
-                None
-            }
-            Ok(Event::InitDone) => Some(Told::All(std::mem::take(&mut listed))),
-            Ok(Event::Apply(object)) => Some(Told::Put(object)),
-            Ok(Event::Delete(object)) => Some(Told::Gone(object)),
-            Err(e) => Some(Told::Trouble(e)),
+            Step::Listed(version) => Some(Told::All {
+                objects: std::mem::take(&mut listed),
+                version,
+            }),
+            Step::Put(object) => read(object).map(Told::Put),
+            Step::Gone(object) => read(object).map(Told::Gone),
+            Step::Reached(version) => Some(Told::Reached(version)),
+            Step::NoSuchKind => Some(Told::NoSuchKind),
+            Step::Trouble(trouble) => Some(Told::Trouble(trouble)),
         })
-        .flat_map(stream::iter)
-}
-
-/// The pauses between attempts.
-struct Pauses(ExponentialBackoff);
-
-impl Pauses {
-    fn new() -> Self {
-        let builder = ExponentialBuilder::new()
-            .with_min_delay(Duration::from_millis(200))
-            .with_max_delay(Duration::from_secs(10))
-            .with_jitter()
-            .without_max_times();
-        Self(builder.build())
-    }
-}
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.0.next()
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        *self = Self::new();
-    }
-}
-
-/// Why, for people: what the API server said, which names verb and resource where it refuses.
-pub fn reason(error: &watcher::Error) -> String {
-    let cause = match error {
-        watcher::Error::InitialListFailed(e)
-        | watcher::Error::WatchStartFailed(e)
-        | watcher::Error::WatchFailed(e) => return api_reason(e),
-        watcher::Error::WatchError(status) => return status.message.clone(),
-        watcher::Error::NoResourceVersion => "the answer to a list has no resourceVersion",
-    };
-    cause.to_owned()
+    })
 }
 
 /// Why a call failed, for people.
 pub fn api_reason(error: &kube::Error) -> String {
-    match error {
+    let mut reason = match error {
         kube::Error::Api(status) => status.message.clone(),
         // It says only that it is one.
         kube::Error::Service(cause) => chain(&**cause),
         error => chain(error),
+    };
+    if reason.len() > MAX_REASON {
+        reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        reason.push('…');
+    }
+    reason
+}
+
+impl From<&kube::Error> for Trouble {
+    fn from(error: &kube::Error) -> Self {
+        Self {
+            reason: api_reason(error),
+            refused: matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403)),
+        }
     }
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::ServicePort;
-use k8s_openapi::api::discovery::v1::EndpointPort;
-
+use super::PortObject;
 use crate::model::{EndpointType, HttpVersion};
 
 /// One port of a service.
@@ -18,24 +16,13 @@ pub(crate) struct Port {
 }
 
 impl Port {
+    /// The port of a slice, or the one that a service outside of the cluster is called at.
     /// `None` for all ports at once, and for SCTP.
-    pub(crate) fn of_slice(port: &EndpointPort) -> Option<Self> {
-        let protocol = port.protocol.as_deref();
+    pub(crate) fn of(port: &PortObject) -> Option<Self> {
         Self::new(
             port.port?,
             port.name.as_deref(),
-            protocol,
-            port.app_protocol.as_deref(),
-        )
-    }
-
-    /// The port that a service outside of the cluster is called at.
-    pub(crate) fn of_service(port: &ServicePort) -> Option<Self> {
-        let protocol = port.protocol.as_deref();
-        Self::new(
-            port.port,
-            port.name.as_deref(),
-            protocol,
+            port.protocol.as_deref(),
             port.app_protocol.as_deref(),
         )
     }

@@ -80,7 +80,15 @@ pub fn kind() -> ApiResource {
 /// [`NotARule`], which names every fault.
 pub fn rule(object: &DynamicObject) -> Result<Rule, NotARule> {
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    let mut spec = match object.data.get("spec") {
+    read(name, object.data.get("spec"))
+}
+
+/// The rule that an object of this name and spec is, as [`rule()`] has it.
+///
+/// # Errors
+/// [`NotARule`], which names every fault.
+pub(crate) fn read(name: &str, spec: Option<&Value>) -> Result<Rule, NotARule> {
+    let mut spec = match spec {
         Some(Value::Null) | None => return Err(NotARule::NoSpec),
         Some(spec) => spec.clone(),
     };

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 
 use futures_util::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{Container, Pod, Service, ServicePort};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::Api;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::{Cluster, Port, Told, Which, follow, reason, selects, tags};
+use super::{
+    Cluster, Container, PODS, Pod, Port, PortObject, SERVICES, Service, TargetPort, Told, Wanted,
+    follow, selects, tags,
+};
 use crate::model::{EndpointType, HttpVersion, ServiceName, Tags};
 use crate::task::Stop;
 
@@ -48,76 +48,112 @@ enum Heard {
     Service(Box<Told<Service>>),
 }
 
-/// Follows the pod of this name and says on `out` who it is, from when that is first known
-/// until `stop` fires. While the API server is away what was said stands.
-pub async fn run(cluster: Cluster, pod: String, out: watch::Sender<Option<Found>>, stop: Stop) {
-    stop.race(keep(cluster, &pod, out)).await;
+/// Whose identity is asked for.
+#[derive(Debug, Clone)]
+pub struct Whose {
+    /// The name of the pod.
+    pub pod: String,
+    /// The Service to speak of, if it selects the pod.
+    pub service: Option<ServiceName>,
 }
 
-async fn keep(cluster: Cluster, name: &str, out: watch::Sender<Option<Found>>) {
+/// Follows a pod and says on `out` who it is, from when that is first known until `stop`
+/// fires. While the API server is away what was said stands.
+pub async fn run(cluster: Cluster, whose: Whose, out: watch::Sender<Option<Found>>, stop: Stop) {
+    stop.race(keep(cluster, &whose, out)).await;
+}
+
+async fn keep(cluster: Cluster, whose: &Whose, out: watch::Sender<Option<Found>>) {
     let Cluster { client, namespace } = cluster;
-    let pods = follow(
-        Api::namespaced(client.clone(), &namespace),
-        Which::Named(name),
-    );
-    let services = follow(Api::namespaced(client, &namespace), Which::All);
+    let wanted = |resource, name| Wanted {
+        resource,
+        namespace: Some(&namespace),
+        name,
+    };
+    let pods = follow(client.clone(), wanted(PODS, Some(&whose.pod)));
+    let services = follow(client, wanted(SERVICES, None));
     let mut heard = pin!(stream::select(
         pods.map(|told| Heard::Pod(Box::new(told))),
         services.map(|told| Heard::Service(Box::new(told))),
     ));
-    let mut pod = None;
-    let mut services: Option<BTreeMap<String, Service>> = None;
-    let mut said = String::new();
-    let named = |service: Service| Some((service.metadata.name.clone()?, service));
+    let mut known = Known::default();
+    let mut said = None;
     while let Some(heard) = heard.next().await {
-        let mut trouble = None;
-        match heard {
-            Heard::Pod(told) => match *told {
-                Told::All(pods) => {
-                    pod = pods.into_iter().next();
-                    if pod.is_none() {
-                        trouble = Some(format!("there is no pod {name:?} in {namespace}"));
-                    }
-                }
-                Told::Put(now) => pod = Some(now),
-                // Its last moments: what it was it is until the end.
-                Told::Gone(_) => {}
-                Told::Trouble(e) => trouble = Some(reason(&e)),
-            },
-            Heard::Service(told) => match *told {
-                Told::All(all) => services = Some(all.into_iter().filter_map(named).collect()),
-                Told::Put(service) => {
-                    services.get_or_insert_default().extend(named(service));
-                }
-                Told::Gone(service) => {
-                    let known = services.as_mut().zip(service.metadata.name);
-                    known.map(|(services, name)| services.remove(&name));
-                }
-                Told::Trouble(e) => trouble = Some(reason(&e)),
-            },
-        }
+        let trouble = match heard {
+            Heard::Pod(told) => known.pod(*told, whose, &namespace),
+            Heard::Service(told) => known.service(*told),
+        };
         if let Some(trouble) = trouble {
-            if trouble != said {
-                warn!(pod = name, problem = %trouble, "who this sidecar is cannot be asked");
-                said = trouble;
+            if said.as_ref() != Some(&trouble) {
+                warn!(pod = whose.pod, problem = %trouble, "who this sidecar is cannot be asked");
+                said = Some(trouble);
             }
             continue;
         }
-        let (Some(pod), Some(services)) = (&pod, &services) else {
+        let (Some(pod), Some(services)) = (&known.pod, &known.services) else {
             continue;
         };
-        said.clear();
-        let found = Some(find(pod, services));
+        said = None;
+        let found = find(pod, services, whose.service.as_ref());
         out.send_if_modified(|known| {
-            let new = *known != found;
+            let new = known.as_ref() != Some(&found);
             if new {
-                found
-                    .as_ref()
-                    .inspect(|found| say(name, found, known.as_ref()));
-                known.clone_from(&found);
+                say(&whose.pod, &found, known.as_ref());
+                *known = Some(found);
             }
             new
         });
+    }
+}
+
+/// The objects, as far as they have been heard of.
+#[derive(Default)]
+struct Known {
+    pod: Option<Pod>,
+    services: Option<BTreeMap<String, Service>>,
+}
+
+impl Known {
+    /// Takes in what was told of the pod. Returns what is in the way, if anything is.
+    fn pod(&mut self, told: Told<Pod>, whose: &Whose, namespace: &str) -> Option<String> {
+        match told {
+            Told::All { objects, .. } => match objects.into_iter().next() {
+                Some(pod) => self.pod = Some(pod),
+                None if self.pod.is_none() => {
+                    return Some(format!("there is no pod {:?} in {namespace}", whose.pod));
+                }
+                None => {}
+            },
+            Told::Put(now) => self.pod = Some(now),
+            // Its last moments: what it was it is until the end.
+            Told::Gone(_) | Told::Reached(_) => {}
+            Told::NoSuchKind => return Some("the API server knows no pods".to_owned()),
+            Told::Trouble(trouble) => return Some(trouble.reason),
+        }
+        None
+    }
+
+    /// The same of a service.
+    fn service(&mut self, told: Told<Service>) -> Option<String> {
+        let named = |service: Service| (service.metadata.name.clone(), service);
+        match told {
+            Told::All { objects, .. } => {
+                self.services = Some(objects.into_iter().map(named).collect());
+            }
+            Told::Put(service) => {
+                self.services
+                    .get_or_insert_default()
+                    .extend([named(service)]);
+            }
+            Told::Gone(service) => {
+                let services = self.services.as_mut();
+                services.map(|known| known.remove(&service.metadata.name));
+            }
+            Told::Reached(_) => {}
+            Told::NoSuchKind => return Some("the API server knows no services".to_owned()),
+            Told::Trouble(trouble) => return Some(trouble.reason),
+        }
+        None
     }
 }
 
@@ -140,39 +176,38 @@ fn say(pod: &str, found: &Found, before: Option<&Found>) {
     }
 }
 
-/// Who the pod is, given all Services of its namespace by name.
-fn find(pod: &Pod, services: &BTreeMap<String, Service>) -> Found {
+/// Who the pod is, given all Services of its namespace by name, of which `preferred` goes first.
+fn find(pod: &Pod, services: &BTreeMap<String, Service>, preferred: Option<&ServiceName>) -> Found {
     let labels = pod.metadata.labels.clone().unwrap_or_default();
     let selecting = services.iter().filter_map(|(name, service)| {
-        let spec = service.spec.as_ref()?;
-        let selector = spec.selector.as_ref()?;
+        let selector = service.spec.selector.as_ref()?;
         selects(selector, &labels).then_some(())?;
-        Some((
-            ServiceName::new(name).ok()?,
-            spec.ports.as_ref().and_then(|p| p.first()),
-        ))
+        let port = service.spec.ports.as_ref().and_then(|p| p.first());
+        Some((ServiceName::new(name).ok()?, port))
     });
-    let mut selecting = selecting.peekable();
+    let mut selecting: Vec<_> = selecting.collect();
+    // Stable: the others stay in their order.
+    selecting.sort_by_key(|(name, _)| Some(name) != preferred);
+    let mut selecting = selecting.into_iter();
     let first = selecting.next();
-    let status = pod.status.as_ref();
     Found {
         place: first.as_ref().and_then(|(_, port)| place(pod, (*port)?)),
         service: first.map(|(name, _)| name),
         others: selecting.map(|(name, _)| name).collect(),
         tags: tags(Some(labels)),
-        host: status.and_then(|status| status.pod_ip.clone()),
+        host: pod.status.pod_ip.clone(),
     }
 }
 
 /// Where a port of a Service leads to in the pod.
-fn place(pod: &Pod, port: &ServicePort) -> Option<Place> {
-    let known = Port::of_service(port)?;
+fn place(pod: &Pod, port: &PortObject) -> Option<Place> {
+    let known = Port::of(port)?;
     let number = match &port.target_port {
         None => Some(known.number),
         // Zero is what a target port is that was never set.
-        Some(IntOrString::Int(0)) => Some(known.number),
-        Some(IntOrString::Int(number)) => u16::try_from(*number).ok(),
-        Some(IntOrString::String(name)) => named_port(pod, name),
+        Some(TargetPort::Number(0)) => Some(known.number),
+        Some(TargetPort::Number(number)) => u16::try_from(*number).ok(),
+        Some(TargetPort::Name(name)) => named_port(pod, name),
     };
     Some(Place {
         port: number?,
@@ -182,9 +217,8 @@ fn place(pod: &Pod, port: &ServicePort) -> Option<Place> {
 }
 
 fn named_port(pod: &Pod, name: &str) -> Option<u16> {
-    let spec = pod.spec.as_ref()?;
-    let sidecars = spec.init_containers.iter().flatten();
-    let mut containers = spec.containers.iter().chain(sidecars);
+    let sidecars = pod.spec.init_containers.iter().flatten();
+    let mut containers = pod.spec.containers.iter().chain(sidecars);
     containers.find_map(|container: &Container| {
         let mut ports = container.ports.iter().flatten();
         let port = ports.find(|port| port.name.as_deref() == Some(name))?;
@@ -199,6 +233,10 @@ mod tests {
     use super::*;
 
     fn found(services: &serde_json::Value) -> Found {
+        found_as(services, None)
+    }
+
+    fn found_as(services: &serde_json::Value, preferred: Option<&ServiceName>) -> Found {
         let pod = json!({
             "metadata": {"name": "a", "labels": {"app": "reviews", "version": "v2", "canary": ""}},
             "spec": {"containers": [{"name": "app", "ports": [{"name": "web", "containerPort": 9080}]}],
@@ -209,7 +247,11 @@ mod tests {
             let service = json!({"metadata": {"name": name}, "spec": spec});
             (name.clone(), serde_json::from_value(service).unwrap())
         });
-        find(&serde_json::from_value(pod).unwrap(), &services.collect())
+        find(
+            &serde_json::from_value(pod).unwrap(),
+            &services.collect(),
+            preferred,
+        )
     }
 
     #[test]
@@ -226,6 +268,25 @@ mod tests {
         assert_eq!(who.host.as_deref(), Some("10.0.0.1"));
         let place = who.place.unwrap();
         assert_eq!((place.port, place.kind), (9080, EndpointType::Http));
+    }
+
+    #[test]
+    fn the_service_that_the_sidecar_is_told_to_be_counts_if_it_selects_the_pod() {
+        let services = json!({
+            "admin": {"selector": {"app": "reviews"}, "ports": [{"port": 9901}]},
+            "reviews": {"selector": {"app": "reviews"}, "ports": [{"port": 9080}]},
+            "details": {"selector": {"app": "details"}, "ports": [{"port": 1}]},
+        });
+        for (told, wanted, port) in [
+            ("reviews", "reviews", 9080),
+            ("details", "admin", 9901),
+            ("mine", "admin", 9901),
+        ] {
+            let who = found_as(&services, ServiceName::new(told).ok().as_ref());
+            assert_eq!(who.service.unwrap().as_str(), wanted);
+            assert_eq!(who.place.unwrap().port, port);
+            assert_eq!(who.others.len(), 1);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod rules;
 use std::time::SystemTime;
 
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::kubernetes::Cluster;
 use crate::rule::RuleSource;
@@ -28,6 +28,20 @@ pub fn instances(cluster: Cluster) -> Box<Discovery> {
 /// The rules of the cluster's namespace.
 pub fn rules(cluster: Cluster) -> Box<RuleSource> {
     Box::new(rules::Rules::new(cluster))
+}
+
+/// So many bytes are said of what is wrong.
+const MAX_PROBLEM: usize = 2000;
+
+/// How a source stands.
+#[derive(Debug, Default)]
+struct Said {
+    /// Why the API server is not heard of.
+    trouble: Option<String>,
+    /// How many objects are left out.
+    left_out: usize,
+    /// Which, for people.
+    remark: Option<String>,
 }
 
 /// Says on the link how things stand, and in the log when that changes.
@@ -47,12 +61,16 @@ impl Teller {
         }
     }
 
-    /// `trouble` is why the API server is not heard of, `remark` what is left out although
-    /// it is.
-    fn tell(&mut self, trouble: Option<String>, remark: Option<String>) {
+    fn tell(&mut self, said: Said) {
+        let Said {
+            trouble,
+            left_out,
+            remark,
+        } = said;
         if self.said != trouble {
-            if let Some(problem) = &trouble {
-                warn!(what = self.what, %problem, "what was known stays");
+            match &trouble {
+                Some(problem) => warn!(what = self.what, %problem, "what was known stays"),
+                None => info!(what = self.what, "the cluster is followed again"),
             }
             self.said.clone_from(&trouble);
         }
@@ -61,7 +79,16 @@ impl Teller {
             if link.connected {
                 link.last_contact = Some(SystemTime::now());
             }
-            link.problem = trouble.or(remark);
+            link.left_out = left_out;
+            link.problem = trouble.or(remark).map(shortened);
         });
     }
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_PROBLEM {
+        text.truncate(text.floor_char_boundary(MAX_PROBLEM));
+        text.push('…');
+    }
+    text
 }

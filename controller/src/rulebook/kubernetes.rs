@@ -85,8 +85,7 @@ impl Book {
         let (sender, contents) = watch::channel(Contents::default());
         let objects = Objects::new(cluster.client.clone(), &cluster.namespace);
         let follower = Follower {
-            client: cluster.client.clone(),
-            objects: objects.clone(),
+            cluster: cluster.clone(),
             feeder: Feeder::new(shelf.clone(), sender, site.metrics)?,
             data: site.health.condition("data"),
             fallback: Epoch::fresh(),

@@ -19,6 +19,7 @@ pub struct Gauges {
     revision: GaugeVec,
     age: GaugeVec,
     connected: GaugeVec,
+    left_out: GaugeVec,
     certificates: GaugeVec,
     ejected: Opts,
 }
@@ -44,6 +45,10 @@ impl Gauges {
                 "a8_control_plane_connected",
                 "1 when the source is answering",
             )?,
+            left_out: gauge(
+                "a8_config_left_out",
+                "What the source has and is left out, since it is not valid or too much",
+            )?,
             certificates: gauge(
                 "a8_certificates_current",
                 "1 when the files of certificates are in use as they are now",
@@ -56,9 +61,10 @@ impl Gauges {
     }
 
     fn set(&self, kind: &str, applied: &Applied, link: &watch::Receiver<Link>) {
-        let (connected, heard): (bool, Option<SystemTime>) = {
+        let (connected, left_out, heard): (bool, usize, Option<SystemTime>) = {
             let link = link.borrow();
-            (link.connected, link.last_contact.or(applied.at))
+            let heard = link.last_contact.or(applied.at);
+            (link.connected, link.left_out, heard)
         };
         self.revision
             .with_label_values(&[kind])
@@ -69,19 +75,23 @@ impl Gauges {
         self.connected
             .with_label_values(&[kind])
             .set(f64::from(u8::from(connected)));
+        self.left_out
+            .with_label_values(&[kind])
+            .set(left_out as f64);
     }
 }
 
 impl Gauges {
-    fn all(&self) -> [&GaugeVec; 4] {
+    fn all(&self) -> [&GaugeVec; 5] {
         let Self {
             revision,
             age,
             connected,
+            left_out,
             certificates,
             ..
         } = self;
-        [revision, age, connected, certificates]
+        [revision, age, connected, left_out, certificates]
     }
 }
 

@@ -39,17 +39,25 @@ impl Sources {
         Ok(Self { cluster })
     }
 
-    /// Finds out who the sidecar is, if its pod is to say, and keeps up with it.
-    pub(super) async fn identify(
+    /// Finds out who the sidecar is, if its pod is to say, and keeps up with it. Whether that
+    /// is known is returned.
+    pub(super) fn identify(
         &self,
         config: &Config,
         itself: watch::Sender<Itself>,
         caller: Caller,
         tasks: &Tasks,
-    ) {
-        if let (Some(cluster), Some(pod)) = (&self.cluster, &config.pod) {
-            crate::identity::follow(cluster.clone(), pod.clone(), itself, caller, tasks).await;
+    ) -> watch::Receiver<bool> {
+        let registers = config.register.is_some();
+        let complete = config.itself.is_complete(registers);
+        // The address of the pod is worth asking for, but not waiting for.
+        let asked = !complete || (registers && config.itself.host.is_none());
+        let pod = config.pod.as_ref().filter(|_| asked);
+        let (known, is_known) = watch::channel(complete || pod.is_none());
+        if let (Some(cluster), Some(pod)) = (&self.cluster, pod) {
+            crate::identity::follow(cluster.clone(), pod.clone(), itself, caller, known, tasks);
         }
+        is_known
     }
 
     fn cluster_instances(&self) -> Option<Box<Discovery>> {
@@ -70,13 +78,14 @@ impl Sources {
         Ok(Self {})
     }
 
-    pub(super) async fn identify(
+    pub(super) fn identify(
         &self,
         _: &Config,
         _: watch::Sender<Itself>,
         _: Caller,
         _: &Tasks,
-    ) {
+    ) -> watch::Receiver<bool> {
+        watch::channel(true).1
     }
 
     fn cluster_instances(&self) -> Option<Box<Discovery>> {

@@ -25,7 +25,8 @@ fn rig(itself: Itself) -> Rig {
     let registry = Arc::new(Memory::default());
     let registries = vec![("127.0.0.1".into(), 1)];
     let (told, itself) = watch::channel(itself);
-    let (registrar, standing) = Registrar::new(registry.clone(), registries, itself);
+    let (registrar, standing) =
+        Registrar::new(registry.clone(), registries, itself, watch::channel(true).1);
     let tasks = Tasks::new(Stop::new());
     tasks.spawn("register", registrar.run(tasks.stop().clone()));
     Rig {

@@ -4,33 +4,35 @@
 //! address not before the pod is known, since without its labels rules would miss it.
 //! [`Join`] has the meaning; [`small`] what is kept of each object.
 
+mod claims;
 mod join;
 mod small;
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt, stream};
-use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::Api;
-use kube::core::PartialObjectMeta;
 use tokio::sync::watch;
 use tracing::info;
 
 use self::join::{Changed, Join};
-use super::{AT_ONCE, Teller};
-use crate::kubernetes::{Cluster, Told, Which, follow, reason};
-use crate::model::{Epoch, Instance, Revision};
+use super::{AT_ONCE, Said, Teller};
+use crate::kubernetes::{
+    Cluster, ENDPOINT_SLICES, EndpointSlice, Head, PODS, SERVICES, Service, Told, Trouble, Wanted,
+    follow,
+};
+use crate::model::{Epoch, Instance, InstanceId, Revision};
 use crate::source::{Link, Source};
 use crate::task::Stop;
 use crate::view::Publisher;
+use crate::watch::MAX_ITEMS;
 
 /// What was told, and of which kind.
 #[allow(clippy::large_enum_variant, reason = "handed on at once")]
 enum Heard {
     Slice(Told<EndpointSlice>),
-    Pod(Told<PartialObjectMeta<Pod>>),
+    Pod(Told<Head>),
     Service(Told<Service>),
 }
 
@@ -46,9 +48,14 @@ impl Instances {
 
     fn hear(self) -> impl Stream<Item = Heard> + Send {
         let Cluster { client, namespace } = self.cluster;
-        let slices = follow(Api::namespaced(client.clone(), &namespace), Which::All);
-        let pods = follow(Api::namespaced(client.clone(), &namespace), Which::All);
-        let services = follow(Api::namespaced(client, &namespace), Which::All);
+        let all = |resource| Wanted {
+            resource,
+            namespace: Some(&namespace),
+            name: None,
+        };
+        let slices = follow(client.clone(), all(ENDPOINT_SLICES));
+        let pods = follow(client.clone(), all(PODS.metadata_only()));
+        let services = follow(client, all(SERVICES));
         stream::select(
             stream::select(slices.map(Heard::Slice), pods.map(Heard::Pod)),
             services.map(Heard::Service),
@@ -64,8 +71,8 @@ impl Instances {
                 keeper.take(heard);
             }
             keeper.publish();
-            if let Some(trouble) = keeper.trouble() {
-                teller.tell(trouble, None);
+            if let Some(said) = keeper.said() {
+                teller.tell(said);
             }
         }
     }
@@ -83,23 +90,35 @@ impl Source<Instance> for Instances {
 struct Standing {
     listed: bool,
     /// Why it is not heard of.
-    trouble: Option<String>,
+    trouble: Option<Trouble>,
 }
 
 impl Standing {
     /// Notes how it stands; what there is to take in is returned.
     fn hear<K>(&mut self, told: Told<K>) -> Option<Told<K>> {
         match told {
-            Told::Trouble(e) => {
-                self.trouble = Some(reason(&e));
+            Told::Trouble(trouble) => {
+                self.trouble = Some(trouble);
+                None
+            }
+            // Kinds that every cluster has: whoever denies them is no API server.
+            Told::NoSuchKind => {
+                self.trouble = Some(Trouble {
+                    reason: "the API server does not know the kinds of Kubernetes".to_owned(),
+                    refused: false,
+                });
                 None
             }
             told => {
-                self.listed |= matches!(told, Told::All(_));
+                self.listed |= matches!(told, Told::All { .. });
                 self.trouble = None;
                 Some(told)
             }
         }
+    }
+
+    fn is_refused(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.refused)
     }
 }
 
@@ -111,6 +130,8 @@ struct Keeper {
     services: Standing,
     /// What has been published, once something has.
     place: Option<(Epoch, Revision)>,
+    /// Instances that are too many.
+    left_out: BTreeSet<InstanceId>,
 }
 
 impl Keeper {
@@ -122,6 +143,7 @@ impl Keeper {
             pods: Standing::default(),
             services: Standing::default(),
             place: None,
+            left_out: BTreeSet::new(),
         }
     }
 
@@ -129,22 +151,26 @@ impl Keeper {
         let join = &mut self.join;
         match heard {
             Heard::Slice(told) => match self.slices.hear(told) {
-                Some(Told::All(slices)) => join.slices(slices),
+                Some(Told::All { objects, .. }) => join.slices(objects),
                 Some(Told::Put(slice)) => join.slice(slice),
                 Some(Told::Gone(slice)) => join.no_slice(&slice),
-                Some(Told::Trouble(_)) | None => {}
+                Some(Told::Reached(_) | Told::NoSuchKind | Told::Trouble(_)) | None => {}
             },
-            Heard::Pod(told) => match self.pods.hear(told) {
-                Some(Told::All(pods)) => join.pods(pods),
-                Some(Told::Put(pod)) => join.pod(pod),
-                Some(Told::Gone(pod)) => join.no_pod(&pod),
-                Some(Told::Trouble(_)) | None => {}
-            },
+            Heard::Pod(told) => {
+                match self.pods.hear(told) {
+                    Some(Told::All { objects, .. }) => join.pods(objects),
+                    Some(Told::Put(pod)) => join.pod(pod),
+                    Some(Told::Gone(pod)) => join.no_pod(&pod),
+                    Some(Told::Reached(_) | Told::NoSuchKind | Told::Trouble(_)) | None => {}
+                }
+                // Who may not see pods any more would lose a service with each of its updates.
+                join.go_without_pods(self.pods.listed && self.pods.is_refused());
+            }
             Heard::Service(told) => match self.services.hear(told) {
-                Some(Told::All(services)) => join.services(services),
+                Some(Told::All { objects, .. }) => join.services(objects),
                 Some(Told::Put(service)) => join.service(service),
                 Some(Told::Gone(service)) => join.no_service(&service),
-                Some(Told::Trouble(_)) | None => {}
+                Some(Told::Reached(_) | Told::NoSuchKind | Told::Trouble(_)) | None => {}
             },
         }
     }
@@ -154,7 +180,8 @@ impl Keeper {
         if !kinds.iter().all(|kind| kind.listed) {
             return;
         }
-        let Changed { upserts, removes } = self.join.changed();
+        let changed = self.join.changed();
+        let Changed { upserts, removes } = self.bounded(changed);
         match &mut self.place {
             None => {
                 info!(instances = upserts.len(), "loaded");
@@ -170,16 +197,48 @@ impl Keeper {
         }
     }
 
-    /// Why the API server is not heard of, if it is not; `None` while that is not known.
-    fn trouble(&self) -> Option<Option<String>> {
-        let kinds = [&self.slices, &self.pods, &self.services];
-        let mut troubles: Vec<_> = kinds.iter().filter_map(|k| k.trouble.as_deref()).collect();
-        troubles.dedup();
-        match troubles.is_empty() {
-            // Some kinds may not have been heard of at all.
-            true => self.place.is_some().then_some(None),
-            false => Some(Some(troubles.join("; "))),
+    /// What there is room for. What is left out stays so until it changes and there is room.
+    fn bounded(&mut self, changed: Changed) -> Changed {
+        let Changed {
+            mut upserts,
+            removes,
+        } = changed;
+        let known = self.out.view().snapshot();
+        for id in &removes {
+            self.left_out.remove(id);
         }
+        let gone = removes.iter().filter(|id| known.items.contains_key(*id));
+        let mut room = MAX_ITEMS.saturating_sub(known.items.len()) + gone.count();
+        upserts.retain(|instance| {
+            let fits = known.items.contains_key(&instance.id) || room > 0;
+            if fits {
+                room -= usize::from(!known.items.contains_key(&instance.id));
+                self.left_out.remove(&instance.id);
+            } else {
+                self.left_out.insert(instance.id.clone());
+            }
+            fits
+        });
+        Changed { upserts, removes }
+    }
+
+    /// How it stands; `None` while that is not known.
+    fn said(&self) -> Option<Said> {
+        let kinds = [&self.slices, &self.pods, &self.services];
+        let troubles = kinds.iter().filter_map(|kind| kind.trouble.as_ref());
+        let mut troubles: Vec<&str> = troubles.map(|trouble| &*trouble.reason).collect();
+        troubles.dedup();
+        if troubles.is_empty() && self.place.is_none() {
+            // Some kinds may not have been heard of at all.
+            return None;
+        }
+        let left_out = self.left_out.len();
+        Some(Said {
+            trouble: (!troubles.is_empty()).then(|| troubles.join("; ")),
+            left_out,
+            remark: (left_out > 0)
+                .then(|| format!("{left_out} instances are left out: more than {MAX_ITEMS}")),
+        })
     }
 }
 

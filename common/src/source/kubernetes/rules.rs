@@ -1,21 +1,18 @@
 //! RoutingRules as rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use kube::Api;
-use kube::core::DynamicObject;
-use kube::runtime::watcher;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::{AT_ONCE, Teller};
-use crate::kubernetes::routing_rule::{kind, rule};
-use crate::kubernetes::{Cluster, Told, Which, follow, reason};
+use super::{AT_ONCE, Said, Teller};
+use crate::kubernetes::routing_rule::read;
+use crate::kubernetes::{Cluster, ROUTING_RULES, RuleObject, Told, Wanted, follow};
 use crate::model::{Epoch, Revision, RuleId};
 use crate::rule::Rule;
 use crate::source::{Link, Source};
@@ -41,17 +38,23 @@ impl Rules {
 
     async fn keep(self, out: Publisher<Rule>, link: watch::Sender<Link>) {
         let Cluster { client, namespace } = self.cluster;
-        let api: Api<DynamicObject> = Api::namespaced_with(client, &namespace, &kind());
-        let mut told = pin!(follow(api, Which::All).ready_chunks(AT_ONCE));
+        let wanted = Wanted {
+            resource: ROUTING_RULES,
+            namespace: Some(&namespace),
+            name: None,
+        };
+        let mut told = pin!(follow(client, wanted).ready_chunks(AT_ONCE));
         let mut keeper = Keeper::new(out);
         let mut teller = Teller::new("rules", link);
         while let Some(told) = told.next().await {
-            let mut trouble = None;
+            let mut said = Said::default();
             for told in told {
-                trouble = keeper.take(told);
+                said.trouble = keeper.take(told);
             }
             keeper.publish();
-            teller.tell(trouble, keeper.remark());
+            said.left_out = keeper.left_out.len();
+            said.remark = keeper.remark();
+            teller.tell(said);
         }
     }
 }
@@ -69,13 +72,12 @@ struct Keeper {
     epoch: Epoch,
     revision: Revision,
     loaded: bool,
-    /// All rules, when they are to be published as a whole.
-    whole: Option<BTreeMap<RuleId, Arc<Rule>>>,
-    /// Otherwise what changed: `None` is gone.
-    changed: BTreeMap<RuleId, Option<Arc<Rule>>>,
-    /// The objects that are no rules, by name, and why.
+    rules: BTreeMap<RuleId, Arc<Rule>>,
+    /// Those that are other than what was published.
+    changed: BTreeSet<RuleId>,
+    /// The objects that are left out, by name, and why.
     left_out: BTreeMap<String, String>,
-    /// Since when the cluster does not know the resource.
+    /// Since when the cluster says without a break that it does not know the resource.
     unknown_since: Option<Instant>,
 }
 
@@ -86,126 +88,113 @@ impl Keeper {
             epoch: Epoch::fresh(),
             revision: Revision(0),
             loaded: false,
-            whole: None,
-            changed: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            changed: BTreeSet::new(),
             left_out: BTreeMap::new(),
             unknown_since: None,
         }
     }
 
     /// Takes in what was told. Returns why the API server is not heard of, if it is not.
-    fn take(&mut self, told: Told<DynamicObject>) -> Option<String> {
-        if !matches!(told, Told::Trouble(_)) {
+    fn take(&mut self, told: Told<RuleObject>) -> Option<String> {
+        if !matches!(told, Told::NoSuchKind) {
             self.unknown_since = None;
         }
         match told {
-            Told::All(objects) => {
-                let names: Vec<_> = objects
-                    .iter()
-                    .filter_map(|o| o.metadata.name.clone())
-                    .collect();
-                self.left_out.retain(|name, _| names.contains(name));
-                let rules = objects.iter().take(MAX_ITEMS).filter_map(|o| self.read(o));
-                let whole = rules.map(|rule| (rule.id().clone(), rule)).collect();
-                self.all(whole);
-            }
-            Told::Put(object) => match self.read(&object) {
-                Some(rule) => self.change(rule.id().clone(), Some(rule)),
-                None => self.gone(&object),
-            },
-            Told::Gone(object) => {
-                if let Some(name) = &object.metadata.name {
-                    self.left_out.remove(name);
-                }
-                self.gone(&object);
-            }
-            Told::Trouble(e) if is_unknown(&e) => return self.unknown(),
-            Told::Trouble(e) => return Some(reason(&e)),
+            Told::All { objects, .. } => self.all(objects),
+            Told::Put(object) => self.put(object),
+            Told::Gone(object) => self.gone(&object.metadata.name),
+            Told::Reached(_) => {}
+            Told::NoSuchKind => return Some(self.unknown()),
+            Told::Trouble(trouble) => return Some(trouble.reason),
         }
         None
     }
 
-    /// The rule that an object is; what is none is said once.
-    fn read(&mut self, object: &DynamicObject) -> Option<Arc<Rule>> {
-        let name = object.metadata.name.clone().unwrap_or_default();
-        match rule(object) {
-            Ok(rule) => {
+    fn all(&mut self, objects: Vec<RuleObject>) {
+        let names: BTreeSet<String> = objects.iter().map(|o| o.metadata.name.clone()).collect();
+        self.left_out.retain(|name, _| names.contains(name));
+        let former: Vec<_> = self.rules.keys().cloned().collect();
+        for id in former.iter().filter(|id| !names.contains(id.as_str())) {
+            self.gone(id.as_str());
+        }
+        objects.into_iter().for_each(|object| self.put(object));
+        if !self.loaded {
+            info!(rules = self.rules.len(), "loaded");
+            self.loaded = true;
+        }
+    }
+
+    /// What is no rule is said once.
+    fn put(&mut self, object: RuleObject) {
+        let name = object.metadata.name;
+        let rule = read(&name, object.spec.as_ref()).map_err(|e| e.to_string());
+        match rule.and_then(|rule| self.hold(rule)) {
+            Ok(()) => {
                 self.left_out.remove(&name);
-                Some(Arc::new(rule))
             }
-            Err(e) => {
-                let why = e.to_string();
-                if self.left_out.get(&name) != Some(&why) {
-                    warn!(rule = name, %why, "a RoutingRule is left out");
-                    self.left_out.insert(name, why);
-                }
-                None
+            Err(why) if self.left_out.get(&name) == Some(&why) => {}
+            Err(why) => {
+                self.gone(&name);
+                warn!(rule = name, %why, "a RoutingRule is left out");
+                self.left_out.insert(name, why);
             }
         }
     }
 
-    fn all(&mut self, whole: BTreeMap<RuleId, Arc<Rule>>) {
-        self.changed.clear();
-        self.whole = Some(whole);
-    }
-
-    fn change(&mut self, id: RuleId, rule: Option<Arc<Rule>>) {
-        match &mut self.whole {
-            Some(whole) => {
-                match rule {
-                    Some(rule) => whole.insert(id, rule),
-                    None => whole.remove(&id),
-                };
-            }
-            None => {
-                self.changed.insert(id, rule);
-            }
+    /// A change of an object that is none of its rule goes unnoticed.
+    fn hold(&mut self, rule: Rule) -> Result<(), String> {
+        let held = self.rules.get(rule.id());
+        if held.is_some_and(|held| **held == rule) {
+            return Ok(());
         }
+        if held.is_none() && self.rules.len() >= MAX_ITEMS {
+            return Err(format!("there are more than {MAX_ITEMS} rules"));
+        }
+        self.changed.insert(rule.id().clone());
+        self.rules.insert(rule.id().clone(), Arc::new(rule));
+        Ok(())
     }
 
-    fn gone(&mut self, object: &DynamicObject) {
-        let id = object.metadata.name.as_deref().map(RuleId::new);
-        if let Some(Ok(id)) = id {
-            self.change(id, None);
+    fn gone(&mut self, name: &str) {
+        self.left_out.remove(name);
+        if let Ok(id) = RuleId::new(name)
+            && self.rules.remove(&id).is_some()
+        {
+            self.changed.insert(id);
         }
     }
 
     /// The cluster has no such resource. Without it there are no rules; with rules at hand it
     /// has to be so for a while.
-    fn unknown(&mut self) -> Option<String> {
+    fn unknown(&mut self) -> String {
         let since = *self.unknown_since.get_or_insert_with(Instant::now);
         if !self.loaded || since.elapsed() >= UNKNOWN_FOR {
-            self.left_out.clear();
-            self.all(BTreeMap::new());
+            self.all(Vec::new());
         }
-        let problem =
-            "the cluster has no RoutingRules: apply kubernetes/crd.yaml, or run a8ctl install";
-        Some(problem.to_owned())
+        "the cluster has no RoutingRules: apply kubernetes/crd.yaml, or run a8ctl install".into()
     }
 
     fn publish(&mut self) {
-        let next = Revision(self.revision.0 + 1);
-        if let Some(whole) = self.whole.take() {
-            if !self.loaded {
-                info!(rules = whole.len(), "loaded");
-            }
-            self.loaded = true;
-            self.out
-                .replace(&self.epoch, next, whole.into_values().collect());
-        } else if !self.changed.is_empty() {
-            let mut upserts = Vec::new();
-            let mut removes = Vec::new();
-            for (id, rule) in std::mem::take(&mut self.changed) {
-                match rule {
-                    Some(rule) => upserts.push(rule),
-                    None => removes.push(id),
-                }
-            }
-            self.out.apply(next, upserts, &removes);
-        } else {
+        if self.loaded && self.revision == Revision(0) {
+            let all = self.rules.values().cloned().collect();
+            self.revision = Revision(1);
+            self.out.replace(&self.epoch, self.revision, all);
+            self.changed.clear();
+        }
+        if self.changed.is_empty() {
             return;
         }
-        self.revision = next;
+        let mut upserts = Vec::new();
+        let mut removes = Vec::new();
+        for id in std::mem::take(&mut self.changed) {
+            match self.rules.get(&id) {
+                Some(rule) => upserts.push(rule.clone()),
+                None => removes.push(id),
+            }
+        }
+        self.revision = Revision(self.revision.0 + 1);
+        self.out.apply(self.revision, upserts, &removes);
     }
 
     /// Which objects are left out, for people.
@@ -220,18 +209,5 @@ impl Keeper {
             "{all} RoutingRules are left out; {}",
             named.join("; ")
         ))
-    }
-}
-
-/// Whether the API server does not know the resource, as opposed to an object of it.
-fn is_unknown(e: &watcher::Error) -> bool {
-    match e {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
-        watcher::Error::WatchError(status) => status.code == 404,
-        watcher::Error::InitialListFailed(_)
-        | watcher::Error::WatchStartFailed(_)
-        | watcher::Error::WatchFailed(_)
-        | watcher::Error::NoResourceVersion => false,
     }
 }

@@ -46,6 +46,7 @@ impl Report {
             *link = Link {
                 connected: true,
                 last_contact: Some(SystemTime::now()),
+                left_out: self.left_out.len(),
                 problem,
             };
         });

@@ -1,35 +1,27 @@
-//! Following the objects: list them, then every change, for as long as it takes.
-//!
-//! It is not [`a8_common::kubernetes::follow`]: the revision of the namespace is the version
-//! of a list or of a change, and kube's watcher keeps those of lists to itself. They are what
-//! makes several controllers agree: the version of the cluster is one for all of them.
+//! Brings what is told of the objects to the [`Feeder`], with the life that they belong to.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use a8_common::http::Condition;
+use a8_common::kubernetes::{Cluster, ROUTING_RULES, Told, Wanted, follow, routing_rule};
 use a8_common::model::Epoch;
 use a8_common::task::Stop;
 use futures_util::StreamExt;
-use kube::Client;
-use kube::api::{WatchEvent, WatchParams};
-use tokio::time::{Instant, sleep};
+use kube::core::{DynamicObject, TypeMeta};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::feeder::Feeder;
-use super::objects::{CallError, Objects, uid_of_definition, version};
+use super::objects::{CallError, uid_of_definition, version};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A watch that ends sooner is begun again after a pause.
-const SHORT: Duration = Duration::from_secs(5);
-/// How long the API server keeps a watch, in seconds.
-const WATCH_SECONDS: u32 = 290;
+/// After how long the definition is looked at again, where that failed.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Feeds `feeder` until `stop` fires. `data` says whether what is there has been read and is
 /// being followed.
 pub(super) struct Follower {
-    pub(super) client: Client,
-    pub(super) objects: Objects,
+    pub(super) cluster: Cluster,
     pub(super) feeder: Feeder,
     pub(super) data: Condition,
     /// The epoch where we may not read the definition, whose life it is.
@@ -37,123 +29,103 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) async fn run(mut self, stop: Stop) {
+    pub(super) async fn run(self, stop: Stop) {
         stop.race(self.follow()).await;
     }
 
-    async fn follow(&mut self) {
-        let mut at = None;
-        let mut pause = FIRST_PAUSE;
-        let mut told = None;
-        let mut expired = false;
-        loop {
-            let began = Instant::now();
-            let ended = self.go_on(&mut at, &mut told).await;
-            if began.elapsed() > SHORT {
-                pause = FIRST_PAUSE;
-            }
-            let before = std::mem::replace(&mut expired, matches!(ended, Err(CallError::Expired)));
-            if expired && !before {
-                // What came before it was another trouble.
-                pause = FIRST_PAUSE;
-            }
-            match ended {
-                Ok(()) if began.elapsed() > SHORT => continue,
-                Ok(()) => {}
-                Err(CallError::Expired) => {
-                    info!("fell behind the cluster, reading the rules anew");
-                    at = None;
+    async fn follow(&self) {
+        let wanted = Wanted {
+            resource: ROUTING_RULES,
+            namespace: Some(&self.cluster.namespace),
+            name: None,
+        };
+        let mut all = pin!(follow(self.cluster.client.clone(), wanted));
+        let mut problem = None;
+        while let Some(told) = all.next().await {
+            match self.take(told).await {
+                Ok(()) => {
+                    self.data.good();
+                    if problem.take().is_some() {
+                        info!("the rules of the cluster are followed");
+                    }
                 }
                 Err(e) => {
-                    if let CallError::NoDefinition = e {
-                        at = None;
-                        self.gone().await;
-                    }
                     let reason = e.to_string();
                     self.data.bad(&reason);
-                    if told.as_ref() != Some(&reason) {
+                    if problem.as_ref() != Some(&reason) {
                         warn!(%reason, "the rules of the cluster cannot be followed");
-                        told = Some(reason);
+                        problem = Some(reason);
                     }
                 }
             }
-            // Jitter, so that many controllers do not come back all at once.
-            sleep(pause.mul_f64(fastrand::f64() + 0.5)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Goes on from `at`, or lists everything first. `Ok` when a watch came to its end.
-    async fn go_on(
-        &self,
-        at: &mut Option<u64>,
-        told: &mut Option<String>,
-    ) -> Result<(), CallError> {
-        let from = match *at {
-            Some(from) => from,
-            None => {
-                let listed = self.objects.list().await?;
+    async fn take(&self, told: Told<DynamicObject>) -> Result<(), CallError> {
+        let of = |object: &DynamicObject| version(object.metadata.resource_version.as_deref());
+        match told {
+            Told::All {
+                objects,
+                version: v,
+            } => {
+                let version = version(Some(&v))?;
                 // After the list: of a definition that was deleted meanwhile, the watch tells.
-                let epoch = self.epoch().await?;
-                self.feeder.load(&epoch, listed.version, listed.objects);
-                *at.insert(listed.version)
+                let epoch = self.epoch().await;
+                let objects = objects.into_iter().map(typed).collect();
+                self.feeder.load(&epoch, version, objects);
             }
-        };
-        let asked = WatchParams::default().timeout(WATCH_SECONDS);
-        let watch = self.objects.api.watch(&asked, &from.to_string()).await?;
-        let mut watch = std::pin::pin!(watch);
-        self.data.good();
-        if told.take().is_some() {
-            info!("the rules of the cluster are followed");
-        }
-        while let Some(event) = watch.next().await {
-            *at = Some(self.take(event?)?);
+            Told::Put(object) => self.feeder.put(of(&object)?, typed(object)),
+            Told::Gone(object) => self.feeder.gone(of(&object)?, &object),
+            Told::Reached(v) => self.feeder.reached(version(Some(&v))?),
+            Told::NoSuchKind => {
+                self.gone().await;
+                return Err(CallError::NoDefinition);
+            }
+            Told::Trouble(trouble) => return Err(CallError::Unavailable(trouble.reason)),
         }
         Ok(())
     }
 
-    fn take(&self, event: WatchEvent<kube::core::DynamicObject>) -> Result<u64, CallError> {
-        match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                let version = version(object.metadata.resource_version.as_deref())?;
-                self.feeder.put(version, object);
-                Ok(version)
-            }
-            WatchEvent::Deleted(object) => {
-                let version = version(object.metadata.resource_version.as_deref())?;
-                self.feeder.gone(version, &object);
-                Ok(version)
-            }
-            WatchEvent::Bookmark(bookmark) => {
-                let version = version(Some(&bookmark.metadata.resource_version))?;
-                self.feeder.reached(version);
-                Ok(version)
-            }
-            WatchEvent::Error(status) => Err(status.into()),
-        }
-    }
-
     /// One life of the data is one definition: with it all rules go. All controllers know it
     /// by the same name.
-    async fn epoch(&self) -> Result<Epoch, CallError> {
-        match uid_of_definition(&self.client).await {
-            Ok(uid) => Ok(uid.map_or_else(|| self.fallback.clone(), |uid| Epoch::named(&uid))),
-            Err(CallError::NotAllowed { reason, .. }) => {
-                info!(
-                    reason,
-                    "resuming watches at another controller and If-Match with its ETags need it"
-                );
-                Ok(self.fallback.clone())
+    async fn epoch(&self) -> Epoch {
+        loop {
+            match uid_of_definition(&self.cluster.client).await {
+                Ok(uid) => return uid.map_or_else(|| self.fallback.clone(), |u| Epoch::named(&u)),
+                Err(CallError::NotAllowed { reason, .. }) => {
+                    info!(
+                        reason,
+                        "resuming watches at another controller and If-Match with its ETags need it"
+                    );
+                    return self.fallback.clone();
+                }
+                // What was listed is of no definition any more: it is told soon.
+                Err(CallError::NoDefinition) => return self.fallback.clone(),
+                Err(e) => {
+                    self.data.bad(e.to_string());
+                    sleep(AGAIN).await;
+                }
             }
-            Err(e) => Err(e),
         }
     }
 
     /// There seems to be no definition. An API server that has just begun may only not know of
     /// it yet: then nothing is gone.
     async fn gone(&self) {
-        if let Err(CallError::NoDefinition) = uid_of_definition(&self.client).await {
+        if let Err(CallError::NoDefinition) = uid_of_definition(&self.cluster.client).await {
             self.feeder.clear();
         }
     }
+}
+
+/// `object` with its type, which the members of a list lack and whoever writes it back needs.
+fn typed(mut object: DynamicObject) -> DynamicObject {
+    if object.types.is_none() {
+        let kind = routing_rule::kind();
+        object.types = Some(TypeMeta {
+            api_version: kind.api_version,
+            kind: kind.kind,
+        });
+    }
+    object
 }

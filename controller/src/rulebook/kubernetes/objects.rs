@@ -31,12 +31,6 @@ pub(super) struct Objects {
     pub(super) api: Api<DynamicObject>,
 }
 
-/// All objects, as they were at one version.
-pub(super) struct Listed {
-    pub(super) objects: Vec<DynamicObject>,
-    pub(super) version: u64,
-}
-
 /// Why a call was not answered as hoped for.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
@@ -92,7 +86,7 @@ impl Objects {
     }
 
     /// All of them, as they are now.
-    pub(super) async fn list(&self) -> Result<Listed, CallError> {
+    pub(super) async fn list(&self) -> Result<Vec<DynamicObject>, CallError> {
         for _ in 0..MAX_LISTS {
             match self.pages().await {
                 Err(CallError::Expired) => {}
@@ -102,7 +96,7 @@ impl Objects {
         Err(CallError::Expired)
     }
 
-    async fn pages(&self) -> Result<Listed, CallError> {
+    async fn pages(&self) -> Result<Vec<DynamicObject>, CallError> {
         let mut objects = Vec::new();
         let mut asked = ListParams::default().limit(PAGE);
         loop {
@@ -110,8 +104,7 @@ impl Objects {
             objects.append(&mut page.items);
             let next = page.metadata.continue_.filter(|token| !token.is_empty());
             let Some(token) = next else {
-                let version = version(page.metadata.resource_version.as_deref())?;
-                return Ok(Listed { objects, version });
+                return Ok(objects);
             };
             asked = asked.continue_token(&token);
         }

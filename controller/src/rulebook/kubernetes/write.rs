@@ -8,6 +8,7 @@ use a8_common::http::IfMatch;
 use a8_common::model::{Revision, RuleId};
 use a8_common::store::Unavailable;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use kube::core::DynamicObject;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
@@ -15,7 +16,7 @@ use tracing::warn;
 use super::contents::{Contents, Known};
 use super::journal::Journal;
 use super::object;
-use super::objects::{Listed, Objects};
+use super::objects::Objects;
 use super::plan::{Live, Step, Wanted, by_name, ids};
 use super::step::{Done, take};
 use super::undo::{Touched, undo};
@@ -140,7 +141,7 @@ impl Desk {
                 let got: Vec<_> = got.buffered(AT_ONCE).try_collect().await?;
                 Ok(by_name(got.into_iter().flatten().collect()))
             }
-            _ => Ok(by_name(self.objects.list().await?.objects)),
+            _ => Ok(by_name(self.objects.list().await?)),
         }
     }
 
@@ -157,7 +158,7 @@ impl Desk {
                     let holds = now.epoch.as_ref();
                     let holds = holds.is_some_and(|e| condition.holds(e, now.revision));
                     return match holds {
-                        true => Ok((by_name(listed.objects), journal)),
+                        true => Ok((by_name(listed), journal)),
                         false => Err(WriteError::Moved),
                     };
                 }
@@ -175,11 +176,11 @@ impl Desk {
     }
 
     /// Whether the view has just the rules of `listed`.
-    fn shows(&self, listed: &Listed) -> bool {
+    fn shows(&self, listed: &[DynamicObject]) -> bool {
         let known = self.contents.borrow().clone();
         let shown = self.shelf.snapshot();
         let mut valid = 0;
-        let all_shown = listed.objects.iter().all(|object| {
+        let all_shown = listed.iter().all(|object| {
             let before = known.objects.get(object::name(object));
             let same = before.filter(|before| before.is(object)).cloned();
             let now = same.unwrap_or_else(|| Arc::new(Known::of(object.clone(), before)));

@@ -7,13 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod as CorePod, Service as CoreService};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::core::PartialObjectMeta;
 
+use super::claims::Claims;
 use super::small::{Address, Family, Pod, Serves, Service, Slice, metadata};
-use crate::kubernetes::Port;
-use crate::model::{Endpoint, Instance, InstanceId, ServiceName, Status, Tags};
+use crate::kubernetes::{self, EndpointSlice, Head, Port};
+use crate::model::{Endpoint, EndpointType, Instance, InstanceId, ServiceName, Status, Tags};
 
 /// A name that is unique within the namespace.
 type Name = Arc<str>;
@@ -30,6 +28,9 @@ pub(super) struct Join {
     services_of: HashMap<Name, BTreeMap<ServiceName, usize>>,
     /// To be put together anew.
     touched: BTreeSet<ServiceName>,
+    claims: Claims,
+    /// Whether addresses of pods that are not known are instances all the same.
+    without_pods: bool,
     made: HashMap<ServiceName, BTreeMap<InstanceId, Arc<Instance>>>,
 }
 
@@ -42,8 +43,7 @@ pub(super) struct Changed {
 
 impl Join {
     pub(super) fn slices(&mut self, all: Vec<EndpointSlice>) {
-        let named = |slice: &EndpointSlice| slice.metadata.name.clone().unwrap_or_default();
-        let names: BTreeSet<String> = all.iter().map(named).collect();
+        let names: BTreeSet<String> = all.iter().map(|s| s.metadata.name.clone()).collect();
         let known: Vec<Name> = self.slices.keys().cloned().collect();
         for name in known.iter().filter(|name| !names.contains(&***name)) {
             self.take_slice(name);
@@ -52,9 +52,7 @@ impl Join {
     }
 
     pub(super) fn slice(&mut self, slice: EndpointSlice) {
-        let Some(name) = slice.metadata.name.as_deref().map(Name::from) else {
-            return;
-        };
+        let name = Name::from(&*slice.metadata.name);
         let slice = Slice::of(slice);
         if self.slices.get(&name) == slice.as_ref() {
             return;
@@ -79,9 +77,7 @@ impl Join {
     }
 
     pub(super) fn no_slice(&mut self, slice: &EndpointSlice) {
-        if let Some(name) = &slice.metadata.name {
-            self.take_slice(name);
-        }
+        self.take_slice(&slice.metadata.name);
     }
 
     fn take_slice(&mut self, name: &str) {
@@ -116,9 +112,8 @@ impl Join {
         self.touched.insert(slice.service);
     }
 
-    pub(super) fn pods(&mut self, all: Vec<PartialObjectMeta<CorePod>>) {
-        let named = |pod: &PartialObjectMeta<CorePod>| pod.metadata.name.clone();
-        let names: BTreeSet<String> = all.iter().filter_map(named).collect();
+    pub(super) fn pods(&mut self, all: Vec<Head>) {
+        let names: BTreeSet<String> = all.iter().map(|pod| pod.metadata.name.clone()).collect();
         let known: Vec<Name> = self.pods.keys().cloned().collect();
         for name in known.iter().filter(|name| !names.contains(&***name)) {
             self.take_pod(name);
@@ -126,20 +121,16 @@ impl Join {
         all.into_iter().for_each(|pod| self.pod(pod));
     }
 
-    pub(super) fn pod(&mut self, pod: PartialObjectMeta<CorePod>) {
-        let Some((name, pod)) = Pod::of(pod) else {
-            return;
-        };
+    pub(super) fn pod(&mut self, pod: Head) {
+        let (name, pod) = Pod::of(pod);
         if self.pods.get(&name) != Some(&pod) {
             self.touch_services_of(&name);
             self.pods.insert(name, pod);
         }
     }
 
-    pub(super) fn no_pod(&mut self, pod: &PartialObjectMeta<CorePod>) {
-        if let Some(name) = &pod.metadata.name {
-            self.take_pod(name);
-        }
+    pub(super) fn no_pod(&mut self, pod: &Head) {
+        self.take_pod(&pod.metadata.name);
     }
 
     fn take_pod(&mut self, name: &str) {
@@ -154,9 +145,8 @@ impl Join {
         }
     }
 
-    pub(super) fn services(&mut self, all: Vec<CoreService>) {
-        let named = |service: &CoreService| service.metadata.name.clone();
-        let names: BTreeSet<String> = all.iter().filter_map(named).collect();
+    pub(super) fn services(&mut self, all: Vec<kubernetes::Service>) {
+        let names: BTreeSet<String> = all.iter().map(|s| s.metadata.name.clone()).collect();
         let known: Vec<ServiceName> = self.services.keys().cloned().collect();
         for name in known
             .into_iter()
@@ -167,7 +157,7 @@ impl Join {
         all.into_iter().for_each(|service| self.service(service));
     }
 
-    pub(super) fn service(&mut self, service: CoreService) {
+    pub(super) fn service(&mut self, service: kubernetes::Service) {
         let Some((name, service)) = Service::of(service) else {
             return;
         };
@@ -177,9 +167,8 @@ impl Join {
         }
     }
 
-    pub(super) fn no_service(&mut self, service: &CoreService) {
-        let name = service.metadata.name.as_ref();
-        if let Some(Ok(name)) = name.map(ServiceName::new) {
+    pub(super) fn no_service(&mut self, service: &kubernetes::Service) {
+        if let Ok(name) = ServiceName::new(&*service.metadata.name) {
             self.take_service(name);
         }
     }
@@ -190,13 +179,29 @@ impl Join {
         }
     }
 
+    /// Whether pods are not to be waited for, since nothing is told of them.
+    pub(super) fn go_without_pods(&mut self, without: bool) {
+        if std::mem::replace(&mut self.without_pods, without) != without {
+            self.touched.extend(self.slices_of.keys().cloned());
+        }
+    }
+
     /// Puts together anew what was touched.
     pub(super) fn changed(&mut self) -> Changed {
+        let mut drafts = BTreeMap::new();
+        while let Some(service) = self.touched.pop_first() {
+            let draft = self.make(&service);
+            // The ids of others may change with it; then these are touched.
+            let ids = draft.iter().map(|instance| instance.id.clone());
+            self.claims.put(&service, ids.collect(), &mut self.touched);
+            drafts.insert(service, draft);
+        }
         let mut changed = Changed::default();
-        for service in std::mem::take(&mut self.touched) {
+        for (service, draft) in drafts {
             let mut made = self.made.remove(&service).unwrap_or_default();
             let mut now = BTreeMap::new();
-            for instance in self.make(&service) {
+            let named = |draft| self.claims.name(draft);
+            for instance in draft.into_iter().filter_map(named) {
                 let instance = match made.remove(&instance.id) {
                     Some(before) if *before == instance => before,
                     _ => {
@@ -220,52 +225,48 @@ impl Join {
         changed
     }
 
-    /// The instances of a service. Addresses about to end are taken where none other is left.
+    /// The instances of a service, with ids that others may have as well. Addresses about to
+    /// end are taken where none other is left.
     fn make(&self, service: &ServiceName) -> Vec<Instance> {
         let known = self.services.get(service);
-        let names = self.slices_of.get(service).into_iter().flatten();
-        let slices: Vec<&Slice> = names.filter_map(|name| self.slices.get(name)).collect();
+        if let Some(external) = known.and_then(|service| service.external.as_ref()) {
+            let host = &external.host;
+            // Without a port it is called at that of HTTP.
+            let port = external.ports.first();
+            let id = format!("{host}-{}", port.map_or(80, |port| port.number));
+            return new(service, id, host, port, external.tags.clone())
+                .into_iter()
+                .collect();
+        }
         let preferred = known.map_or(Family::V4, |service| service.family);
-        let from = |serves: Serves| {
-            let mut found: BTreeMap<InstanceId, (Family, Instance)> = BTreeMap::new();
-            for slice in &slices {
-                let addresses = slice.addresses.iter();
-                for address in addresses.filter(|address| address.serves == serves) {
-                    for port in &slice.ports {
-                        let Some(instance) = self.instance(service, address, port) else {
-                            continue;
-                        };
-                        let known = found.get(&instance.id);
-                        // A pod in slices of both families is there once.
-                        if known.is_none_or(|(family, _)| *family != preferred) {
-                            found.insert(instance.id.clone(), (slice.family, instance));
-                        }
+        match self.serving(service, Serves::Yes, preferred) {
+            none if none.is_empty() => self.serving(service, Serves::Last, preferred),
+            some => some,
+        }
+    }
+
+    fn serving(&self, service: &ServiceName, serves: Serves, preferred: Family) -> Vec<Instance> {
+        let mut found: BTreeMap<InstanceId, ((bool, bool), Instance)> = BTreeMap::new();
+        let names = self.slices_of.get(service).into_iter().flatten();
+        for slice in names.filter_map(|name| self.slices.get(name)) {
+            let addresses = slice.addresses.iter();
+            for address in addresses.filter(|address| address.serves == serves) {
+                for port in &slice.ports {
+                    let Some(instance) = self.instance(service, address, port) else {
+                        continue;
+                    };
+                    // A pod in slices of both families is there once, as is a port that is
+                    // open for UDP as well.
+                    let rank = (port.kind == EndpointType::Udp, slice.family != preferred);
+                    let known = found.get(&instance.id);
+                    if known.is_none_or(|(known, _)| rank < *known) {
+                        found.insert(instance.id.clone(), (rank, instance));
                     }
                 }
             }
-            found
-                .into_values()
-                .map(|(_, instance)| instance)
-                .collect::<Vec<_>>()
-        };
-        if let Some(external) = known.and_then(|service| service.external.as_ref()) {
-            let host = &external.host;
-            let ports = external.ports.iter().map(Some);
-            // Without a port it is called at that of HTTP.
-            let first = ports.chain([None]).next().flatten();
-            let made = new(
-                service,
-                format!("{host}-{}", first.map_or(80, |port| port.number)),
-                host,
-                first,
-                external.tags.clone(),
-            );
-            return made.into_iter().collect();
         }
-        match from(Serves::Yes) {
-            none if none.is_empty() => from(Serves::Last),
-            some => some,
-        }
+        let instances = found.into_values().map(|(_, instance)| instance);
+        instances.collect()
     }
 
     /// `None` for an address of a pod that is not there, or not yet.
@@ -276,16 +277,20 @@ impl Join {
             return new(service, id, host, Some(port), Tags::default());
         };
         let same = |pod: &&Pod| address.uid.as_ref().is_none_or(|uid| *uid == pod.uid);
-        let pod = self.pods.get(name).filter(same)?;
-        let mut id = format!("{}-{}", pod.uid, port.number);
-        // Two services may share a pod and its port; ids may not.
-        let first = self.services_of.get(name)?.keys().next();
-        if first != Some(service) {
-            id = format!("{id}-{service}");
+        match self.pods.get(name).filter(same) {
+            Some(pod) => {
+                let id = format!("{}-{}", pod.uid, port.number);
+                let mut instance = new(service, id, host, Some(port), pod.tags.clone())?;
+                instance.metadata = metadata(&pod.annotations, port);
+                Some(instance)
+            }
+            None if self.without_pods => {
+                let pod = address.uid.as_ref().unwrap_or(name);
+                let id = format!("{pod}-{}", port.number);
+                new(service, id, host, Some(port), Tags::default())
+            }
+            None => None,
         }
-        let mut instance = new(service, id, host, Some(port), pod.tags.clone())?;
-        instance.metadata = metadata(&pod.annotations, port);
-        Some(instance)
     }
 }
 
@@ -307,7 +312,7 @@ fn new(
     };
     let (kind, value) = match port {
         Some(port) => (port.kind, format!("{host}:{}", port.number)),
-        None => (crate::model::EndpointType::Http, host),
+        None => (EndpointType::Http, host),
     };
     Some(Instance {
         id: InstanceId::new(id).ok()?,

@@ -3,13 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod as CorePod, Service as CoreService};
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
-use kube::core::PartialObjectMeta;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
-use crate::kubernetes::{Port, tags};
+use crate::kubernetes::{self, Conditions, Endpoint, EndpointSlice, Head, Port, tags};
 use crate::model::{HttpVersion, Metadata, ServiceName, Tags};
 
 /// The label by which a slice names its service.
@@ -91,10 +88,11 @@ impl Slice {
                 "FQDN" => Family::Name,
                 _ => Family::V4,
             },
-            ports: ports.iter().filter_map(Port::of_slice).collect(),
+            ports: ports.iter().filter_map(Port::of).collect(),
             addresses: slice
                 .endpoints
                 .into_iter()
+                .flatten()
                 .filter_map(Address::of)
                 .collect(),
         })
@@ -121,7 +119,7 @@ impl Serves {
     /// As [the API] has it: what is not said is taken for ready, and for not terminating.
     ///
     /// [the API]: https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions
-    fn of(conditions: Option<&EndpointConditions>) -> Self {
+    fn of(conditions: Option<&Conditions>) -> Self {
         let ready = conditions.and_then(|c| c.ready).unwrap_or(true);
         let serving = conditions.and_then(|c| c.serving).unwrap_or(ready);
         let terminating = conditions.and_then(|c| c.terminating).unwrap_or(false);
@@ -134,23 +132,23 @@ impl Serves {
 }
 
 impl Pod {
-    pub(super) fn of(pod: PartialObjectMeta<CorePod>) -> Option<(Arc<str>, Self)> {
+    pub(super) fn of(pod: Head) -> (Arc<str>, Self) {
         let metadata = pod.metadata;
         let mut annotations = metadata.annotations.unwrap_or_default();
         annotations.remove(LAST_APPLIED);
         let pod = Self {
-            uid: metadata.uid?.into(),
+            uid: metadata.uid.into(),
             tags: tags(metadata.labels),
             annotations,
         };
-        Some((metadata.name?.into(), pod))
+        (metadata.name.into(), pod)
     }
 }
 
 impl Service {
-    pub(super) fn of(service: CoreService) -> Option<(ServiceName, Self)> {
-        let name = ServiceName::new(service.metadata.name?).ok()?;
-        let spec = service.spec.unwrap_or_default();
+    pub(super) fn of(service: kubernetes::Service) -> Option<(ServiceName, Self)> {
+        let name = ServiceName::new(service.metadata.name).ok()?;
+        let spec = service.spec;
         let first = spec
             .ip_families
             .as_ref()
@@ -158,10 +156,10 @@ impl Service {
         let ports = spec.ports.unwrap_or_default();
         let external = spec
             .external_name
-            .filter(|_| spec.type_.as_deref() == Some("ExternalName"));
+            .filter(|_| spec.kind.as_deref() == Some("ExternalName"));
         let external = external.map(|host| External {
             host: host.trim_end_matches('.').into(),
-            ports: ports.iter().filter_map(Port::of_service).collect(),
+            ports: ports.iter().filter_map(Port::of).collect(),
             tags: tags(service.metadata.labels),
         });
         let family = match first.map(String::as_str) {

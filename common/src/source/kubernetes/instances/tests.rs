@@ -42,11 +42,8 @@ fn with(mut endpoint: Value, ready: bool, serving: bool, terminating: bool) -> V
     endpoint
 }
 
-fn pod(name: &str, labels: Value) -> PartialObjectMeta<Pod> {
-    read(
-        json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-        "metadata": {"name": name, "uid": format!("uid-{name}"), "labels": labels}}),
-    )
+fn pod(name: &str, labels: Value) -> Head {
+    read(json!({"metadata": {"name": name, "uid": format!("uid-{name}"), "labels": labels}}))
 }
 
 fn http() -> Value {
@@ -137,7 +134,7 @@ fn a_pod_of_the_same_name_is_another() {
     world.slice(slice("s-1", "db", http(), json!([at("10.0.0.1", "db-0")])));
     world.settle();
     let mut again = pod("db-0", json!({}));
-    again.metadata.uid = Some("other".to_owned());
+    again.metadata.uid = "other".to_owned();
     world.join.pod(again);
     assert_eq!(
         world.shown(),
@@ -278,6 +275,101 @@ fn two_services_may_share_a_pod_and_its_port() {
         .join
         .no_slice(&slice("s-2", "catalog", http(), json!([])));
     assert_eq!(world.shown(), ["reviews uid-a-9080 http 10.0.0.1:9080 []"]);
+}
+
+#[test]
+fn a_service_that_shares_only_the_pod_keeps_the_plain_ids() {
+    let mut world = World::default();
+    world.pod("a", json!({}));
+    let port = |name: &str, port: u16| json!([{"name": name, "port": port, "protocol": "TCP"}]);
+    let here = || json!([at("10.0.0.1", "a")]);
+    world.slice(slice("s-1", "reviews", port("http", 9080), here()));
+    world.slice(slice("s-2", "metrics", port("http", 9090), here()));
+    assert_eq!(
+        world.shown(),
+        [
+            "reviews uid-a-9080 http 10.0.0.1:9080 []",
+            "metrics uid-a-9090 http 10.0.0.1:9090 []",
+        ]
+    );
+}
+
+#[test]
+fn what_two_services_share_besides_pods_is_there_for_both() {
+    let mut world = World::default();
+    let outside = |name: &str, host: &str| {
+        read(
+            json!({"metadata": {"name": name}, "spec": {"type": "ExternalName",
+            "externalName": host, "ports": [{"name": "https", "port": 443}]}}),
+        )
+    };
+    for name in ["mail", "calendar", "zoo"] {
+        world.join.service(outside(name, "out.example.com"));
+    }
+    for name in ["db", "cache"] {
+        let endpoints = json!([{"addresses": ["10.9.9.9"]}]);
+        world.slice(slice(&format!("s-{name}"), name, http(), endpoints));
+    }
+    assert_eq!(
+        world.shown(),
+        [
+            "cache 10.9.9.9-9080 http 10.9.9.9:9080 []",
+            "db 10.9.9.9-9080-db http 10.9.9.9:9080 []",
+            "calendar out.example.com-443 https out.example.com:443 []",
+            "mail out.example.com-443-mail https out.example.com:443 []",
+            "zoo out.example.com-443-zoo https out.example.com:443 []",
+        ]
+    );
+    // The first goes elsewhere: the next has the plain id, and nobody is lost.
+    world.join.service(outside("calendar", "other.example.com"));
+    world
+        .join
+        .no_slice(&slice("s-cache", "cache", http(), json!([])));
+    assert_eq!(
+        world.shown(),
+        [
+            "db 10.9.9.9-9080 http 10.9.9.9:9080 []",
+            "calendar other.example.com-443 https other.example.com:443 []",
+            "mail out.example.com-443 https out.example.com:443 []",
+            "zoo out.example.com-443-zoo https out.example.com:443 []",
+        ]
+    );
+}
+
+#[test]
+fn a_port_that_is_open_for_udp_as_well_is_one_for_tcp() {
+    for order in [["TCP", "UDP"], ["UDP", "TCP"]] {
+        let mut world = World::default();
+        world.pod("a", json!({}));
+        let ports = order.map(
+            |protocol| json!({"name": protocol.to_lowercase(), "port": 53, "protocol": protocol}),
+        );
+        world.slice(slice(
+            "s-1",
+            "dns",
+            json!(ports),
+            json!([at("10.0.0.1", "a")]),
+        ));
+        assert_eq!(world.shown(), ["dns uid-a-53 tcp 10.0.0.1:53 []"]);
+    }
+}
+
+#[test]
+fn addresses_of_pods_that_may_not_be_seen_are_taken_without_labels() {
+    let mut world = World::default();
+    world.pod("a", json!({"version": "v1"}));
+    world.slice(slice("s-1", "r", http(), json!([at("10.0.0.1", "a")])));
+    world.settle();
+    world.join.go_without_pods(true);
+    world.slice(slice("s-1", "r", http(), json!([at("10.0.0.2", "b")])));
+    assert_eq!(world.shown(), ["r uid-b-9080 http 10.0.0.2:9080 []"]);
+    world.join.go_without_pods(false);
+    assert_eq!(world.shown(), Vec::<String>::new());
+    world.pod("b", json!({"version": "v2"}));
+    assert_eq!(
+        world.shown(),
+        ["r uid-b-9080 http 10.0.0.2:9080 [version=v2]"]
+    );
 }
 
 #[test]
