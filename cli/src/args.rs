@@ -317,6 +317,24 @@ pub(crate) struct Inject {
     /// What it logs, other than by default
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub(crate) log_level: Option<LogLevel>,
+    /// A setting of the sidecar, as `A8_SERVICE=reviews:v1`; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) env: Vec<(String, String)>,
+    /// The account of pods that name none
+    #[arg(long, value_name = "NAME", default_value = "a8-sidecar")]
+    pub(crate) service_account: String,
+}
+
+/// A variable and its value.
+#[cfg(feature = "kubernetes")]
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("is not NAME=VALUE")?;
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let good = name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit());
+    match good {
+        true => Ok((name.to_owned(), value.to_owned())),
+        false => Err(format!("{name:?} is not the name of a variable")),
+    }
 }
 
 /// How much is logged.

@@ -72,26 +72,11 @@ pub(super) async fn run(
     listing: &Listing,
     console: &mut Console,
 ) -> Result<(), Error> {
-    let cluster = cluster::open(&servers.place).await?;
-    let mut findings = Vec::new();
-    match version(&cluster).await {
-        Err(e) => {
-            let mend = "see whether kubectl reaches it with the same kubeconfig";
-            findings.push(Finding::new("cluster", Grade::Fail, e.to_string(), mend));
-        }
-        Ok(finding) => {
-            findings.push(finding);
-            let known = definition::check(&cluster).await;
-            let is_there = known.result != Grade::Fail;
-            findings.push(known);
-            findings.extend(access::own(&cluster).await);
-            findings.extend(access::accounts(&cluster).await);
-            findings.extend(parts::check(&cluster).await);
-            if is_there {
-                findings.extend(rules::check(&cluster).await);
-            }
-        }
-    }
+    let findings = match cluster::open(&servers.place).await {
+        Ok(cluster) => look(&cluster).await,
+        // The same for people and for machines, as everything that is found.
+        Err(e) => vec![Finding::new("cluster", Grade::Fail, e.to_string(), "")],
+    };
     output::listing(&mut console.output, listing.output, &findings, |out| {
         let cells = findings.iter().map(|finding| {
             vec![
@@ -108,6 +93,30 @@ pub(super) async fn run(
         0 => Ok(()),
         failed => Err(Error::CheckFailed(failed)),
     }
+}
+
+async fn look(cluster: &Cluster) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match version(cluster).await {
+        Err(e) => {
+            let mend = "see whether kubectl reaches it with the same kubeconfig";
+            findings.push(Finding::new("cluster", Grade::Fail, e.to_string(), mend));
+        }
+        Ok(finding) => {
+            findings.push(finding);
+            let known = definition::check(cluster).await;
+            let is_there = known.result != Grade::Fail;
+            findings.push(known);
+            findings.extend(access::own(cluster).await);
+            findings.extend(access::accounts(cluster).await);
+            findings.extend(access::of_pods(cluster).await);
+            findings.extend(parts::check(cluster).await);
+            if is_there {
+                findings.extend(rules::check(cluster).await);
+            }
+        }
+    }
+    findings
 }
 
 async fn version(cluster: &Cluster) -> Result<Finding, Error> {

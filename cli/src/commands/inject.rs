@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::input;
 use crate::yaml::{self, Node};
 
-pub(crate) use sidecar::Sidecar;
+pub(crate) use sidecar::{Sidecar, is_sidecar};
 
 /// The annotation that says `"false"` where no sidecar is wanted.
 const ANNOTATION: &str = "amalgam8.io/inject";
@@ -25,7 +25,7 @@ pub(super) fn run(inject: &Inject, console: &mut Console) -> Result<(), Error> {
     let documents = documents(&text).map_err(|e| fault(format!("is not YAML: {e}")));
     let mut documents = documents?;
     documents.retain(|document| !document.is_null());
-    let sidecar = Sidecar::new(inject.image.clone(), inject.log_level);
+    let sidecar = Sidecar::new(inject);
     let mut remarks = Vec::new();
     for document in &mut documents {
         into_document(document, &sidecar, &mut remarks).map_err(fault)?;

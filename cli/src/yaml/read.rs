@@ -43,6 +43,12 @@ enum Inside {
 pub(crate) fn documents(text: &str) -> Result<Vec<Node>, String> {
     let mut documents = Vec::new();
     let mut reader = Reader::default();
+    let last_line = text.lines().count();
+    let comment = text
+        .lines()
+        .last()
+        .is_some_and(|last| last.starts_with('#'));
+    let unended = !text.ends_with('\n') && !comment;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|e| e.to_string())?;
         let taken = match event {
@@ -56,6 +62,17 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Node>, String> {
             Event::DocumentEnd => {
                 documents.push(reader.root.take().unwrap_or_else(|| Node::plain("")));
                 Ok(())
+            }
+            // The parser gives every block a line break at its end, also the one that ends with
+            // the text and has none.
+            Event::Scalar(mut block, style, anchor, tag)
+                if unended
+                    && matches!(style, ScalarStyle::Literal | ScalarStyle::Folded)
+                    && span.end.line() >= last_line
+                    && block.ends_with('\n') =>
+            {
+                block.to_mut().pop();
+                reader.take(Event::Scalar(block, style, anchor, tag))
             }
             event => reader.take(event),
         };

@@ -1,16 +1,20 @@
 //! Who may do what: whoever asks, and the accounts of the components.
 
+use std::collections::BTreeSet;
+
 use a8_common::kubernetes::Cluster;
+use a8_common::kubernetes::routing_rule::DEFINITION;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
     SubjectAccessReviewSpec,
 };
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{ListParams, PostParams};
 
 use super::{Finding, Grade, some};
 use crate::cluster::bounded;
+use crate::commands::inject::is_sidecar;
 use crate::error::Error;
 
 /// What is done, and to what: verbs, group, resource, subresource.
@@ -45,6 +49,20 @@ const CONTROL: [Need; 3] = [
     ),
     (&["create", "patch"], "events.k8s.io", "events", ""),
 ];
+
+/// Of the definition itself, which is the cluster's and no namespace's.
+const DEFINITIONS: &str = "apiextensions.k8s.io";
+const LOOK_AT_DEFINITION: [Need; 1] = [(
+    &["get", "list", "watch"],
+    DEFINITIONS,
+    "customresourcedefinitions",
+    "",
+)];
+
+/// So many pods are looked at for who they are.
+const PODS: u32 = 500;
+/// And so many accounts.
+const ACCOUNTS: usize = 20;
 
 /// What the one who asks may do.
 pub(super) async fn own(cluster: &Cluster) -> Vec<Finding> {
@@ -85,9 +103,91 @@ pub(super) async fn accounts(cluster: &Cluster) -> Vec<Finding> {
         ("controller's account", "a8-controller", &*controller, false),
         ("registry's account", "a8-registry", &INSTANCES[..], false),
     ] {
-        findings.extend(self::account(cluster, check, account, needs, needed).await);
+        let found = self::account(cluster, check, account, needs, needed).await;
+        let good = found.as_ref().is_some_and(|one| one.result == Grade::Ok);
+        findings.extend(found);
+        if good && account == "a8-controller" {
+            findings.extend(definition(cluster, account).await);
+        }
     }
     findings
+}
+
+/// Whether the controller may look at the definition; it does not need to.
+async fn definition(cluster: &Cluster, account: &str) -> Option<Finding> {
+    let lacking = lacking(cluster, Some(account), &LOOK_AT_DEFINITION).await;
+    let lacking = lacking.ok().filter(|lacking| !lacking.is_empty())?;
+    Some(Finding::new(
+        "controller's account",
+        Grade::Warn,
+        format!(
+            "{account} may not {} {DEFINITION}: watches begin anew at another controller",
+            some(&lacking)
+        ),
+        format!("a8ctl install -n {} --apply", cluster.namespace),
+    ))
+}
+
+/// What the accounts may do that pods with a sidecar have, other than the one for it.
+pub(super) async fn of_pods(cluster: &Cluster) -> Vec<Finding> {
+    const CHECK: &str = "pods' accounts";
+    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let pods = match bounded(api.list(&ListParams::default().limit(PODS))).await {
+        Ok(pods) => pods,
+        Err(e) => {
+            return vec![Finding::new(
+                CHECK,
+                Grade::Warn,
+                format!("unknown: {e}"),
+                "",
+            )];
+        }
+    };
+    let accounts: BTreeSet<String> = pods.items.into_iter().filter_map(account_of).collect();
+    let needs: Vec<Need> = [&READ[..], &INSTANCES].concat();
+    let mut findings = Vec::new();
+    for account in accounts.iter().take(ACCOUNTS) {
+        let lacking = lacking(cluster, Some(account), &needs).await;
+        let Some(lacking) = lacking.ok().filter(|lacking| !lacking.is_empty()) else {
+            continue;
+        };
+        let namespace = &cluster.namespace;
+        findings.push(Finding::new(
+            CHECK,
+            Grade::Fail,
+            format!(
+                "{account}, which pods with a sidecar have, may not {}",
+                some(&lacking)
+            ),
+            format!(
+                "kubectl -n {namespace} create rolebinding a8-sidecar-{account} --role=a8-sidecar \
+                 --serviceaccount={namespace}:{account}"
+            ),
+        ));
+    }
+    findings
+}
+
+/// The account of a pod that has a sidecar, unless it is the sidecar's own or one of ours.
+fn account_of(pod: Pod) -> Option<String> {
+    let spec = pod.spec?;
+    let containers = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    let mut containers =
+        containers.map(|one| (one.name.as_str(), one.image.as_deref().unwrap_or_default()));
+    if !containers.any(|(name, image)| is_sidecar(name, image)) {
+        return None;
+    }
+    let account = spec.service_account_name.unwrap_or_default();
+    let account = if account.is_empty() {
+        "default".to_owned()
+    } else {
+        account
+    };
+    (account != "a8-sidecar").then_some(account)
 }
 
 /// An account that is not `needed` may be lacking: so is its component.
@@ -136,8 +236,10 @@ async fn lacking(
     let mut lacking = Vec::new();
     for (verbs, group, resource, part) in needs {
         for verb in *verbs {
+            let of_the_cluster = *group == DEFINITIONS;
             let what = ResourceAttributes {
-                namespace: Some(cluster.namespace.clone()),
+                namespace: (!of_the_cluster).then(|| cluster.namespace.clone()),
+                name: of_the_cluster.then(|| DEFINITION.to_owned()),
                 verb: Some((*verb).to_owned()),
                 group: Some((*group).to_owned()),
                 resource: Some((*resource).to_owned()),

@@ -1,6 +1,6 @@
 //! A pod with a sidecar in it. Done twice it is as done once; an older sidecar is replaced.
 
-use super::sidecar::{ACCOUNT, NAME, PORTS, Sidecar, VOLUME, volume};
+use super::sidecar::{NAME, PORTS, ROLE, Sidecar, VOLUME, is_sidecar, volume};
 use crate::yaml::Node;
 
 /// What became of a pod.
@@ -23,6 +23,10 @@ pub(super) fn put(spec: &mut Node, sidecar: &Sidecar) -> Result<Put, String> {
         let why = "it is on the network of its node, where the sidecar's ports are not its own";
         return Ok(Put::LeftAlone(why.to_owned()));
     }
+    if let Some(own) = another(spec) {
+        let why = format!("its container {own} is a sidecar that somebody made for it");
+        return Ok(Put::LeftAlone(why));
+    }
     if let Some(why) = taken(spec) {
         return Ok(Put::LeftAlone(why));
     }
@@ -32,21 +36,70 @@ pub(super) fn put(spec: &mut Node, sidecar: &Sidecar) -> Result<Put, String> {
         .or(spec.get("serviceAccount"));
     match account.and_then(Node::as_str) {
         None => {
-            spec.set("serviceAccountName", Node::text(ACCOUNT));
+            spec.set("serviceAccountName", Node::text(sidecar.account()));
+            remarks.push(format!(
+                "its account is {} now, so that its sidecar may read rules and instances",
+                sidecar.account()
+            ));
         }
-        Some(ACCOUNT) => {}
+        Some(ROLE) => {}
         Some(other) => remarks.push(format!(
-            "its account {other} needs the role {ACCOUNT}: kubectl create rolebinding \
-             {ACCOUNT}-{other} --role={ACCOUNT} --serviceaccount=NAMESPACE:{other}"
+            "its account {other} needs the role {ROLE}: kubectl create rolebinding \
+             {ROLE}-{other} --role={ROLE} --serviceaccount=NAMESPACE:{other}"
         )),
     }
     let own_token = is(spec, "automountServiceAccountToken", "false");
     named(spec, "volumes", VOLUME, own_token.then(volume))?;
+    let mut container = sidecar.container(own_token);
+    keep(spec, &mut container);
     // As a container that is none of the init containers it was none that starts first.
     named(spec, "containers", NAME, None)?;
-    let container = sidecar.container(own_token);
     named(spec, "initContainers", NAME, Some(container))?;
     Ok(Put::Done(remarks))
+}
+
+/// The containers of a pod, by name.
+fn containers(spec: &Node) -> impl Iterator<Item = (&str, &Node)> {
+    let lists = ["containers", "initContainers"].into_iter();
+    let containers = lists.filter_map(|list| spec.get(list)?.as_list()).flatten();
+    containers.map(|one| {
+        (
+            one.get("name").and_then(Node::as_str).unwrap_or_default(),
+            one,
+        )
+    })
+}
+
+/// Keeps what somebody has set at an older sidecar: its resources, and settings that the new
+/// one does not have.
+fn keep(spec: &Node, container: &mut Node) {
+    let Some((_, old)) = containers(spec).find(|(name, _)| *name == NAME) else {
+        return;
+    };
+    if let Some(resources) = old.get("resources") {
+        container.set("resources", resources.clone());
+    }
+    let old = old.get("env").and_then(Node::as_list);
+    let Some(env) = container.list_at("env") else {
+        return;
+    };
+    let name = |one: &Node| one.get("name").and_then(Node::as_str).map(str::to_owned);
+    let known: Vec<_> = env.iter().filter_map(name).collect();
+    let more = old.into_iter().flatten();
+    env.extend(
+        more.filter(|one| name(one).is_some_and(|n| !known.contains(&n)))
+            .cloned(),
+    );
+}
+
+/// A sidecar that this command has not made.
+fn another(spec: &Node) -> Option<&str> {
+    let mut others = containers(spec).filter(|(name, _)| *name != NAME);
+    let own = others.find(|(name, container)| {
+        let image = container.get("image").and_then(Node::as_str);
+        is_sidecar(name, image.unwrap_or_default())
+    });
+    own.map(|(name, _)| name)
 }
 
 /// A boolean, as the readers of YAML 1.1 take it.
@@ -61,11 +114,7 @@ fn is(spec: &Node, name: &str, wanted: &str) -> bool {
 
 /// Which of the sidecar's ports another container has.
 fn taken(spec: &Node) -> Option<String> {
-    let lists = ["containers", "initContainers"].into_iter();
-    let containers = lists.filter_map(|list| spec.get(list)?.as_list()).flatten();
-    for container in containers {
-        let name = container.get("name").and_then(Node::as_str);
-        let name = name.unwrap_or_default();
+    for (name, container) in containers(spec) {
         let ports = container.get("ports").and_then(Node::as_list);
         for port in ports.into_iter().flatten() {
             let number = port.get("containerPort").and_then(Node::as_str);

@@ -3,13 +3,15 @@
 
 use serde_json::{Value, json};
 
-use crate::args::LogLevel;
+use crate::args::{Inject, LogLevel};
 use crate::yaml::Node;
 
 /// The name of the container.
 pub(super) const NAME: &str = "a8-sidecar";
-/// The account of pods that have none: it may read what a sidecar reads.
-pub(super) const ACCOUNT: &str = "a8-sidecar";
+/// The last part of the name of its image, wherever that comes from.
+const IMAGE: &str = "a8-sidecar";
+/// The role that may read what a sidecar reads, and the account that has it.
+pub(super) const ROLE: &str = "a8-sidecar";
 /// The volume that holds the account's token, where pods are not given it.
 pub(super) const VOLUME: &str = "a8-account";
 /// The ports that it takes.
@@ -18,15 +20,35 @@ pub(super) const PORTS: [u16; 2] = [6379, 8001];
 /// Where a pod has the token of its account.
 const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
+/// Whether a container is a sidecar, by its name or that of its image.
+pub(crate) fn is_sidecar(name: &str, image: &str) -> bool {
+    let image = image.rsplit('/').next().unwrap_or(image);
+    let image = image.split(['@', ':']).next().unwrap_or(image);
+    name == NAME || image == IMAGE
+}
+
 /// The container to be.
 pub(crate) struct Sidecar {
     image: String,
     log_level: Option<LogLevel>,
+    /// Further settings, by their variables.
+    settings: Vec<(String, String)>,
+    account: String,
 }
 
 impl Sidecar {
-    pub(crate) fn new(image: String, log_level: Option<LogLevel>) -> Self {
-        Self { image, log_level }
+    pub(crate) fn new(asked: &Inject) -> Self {
+        Self {
+            image: asked.image.clone(),
+            log_level: asked.log_level,
+            settings: asked.env.clone(),
+            account: asked.service_account.clone(),
+        }
+    }
+
+    /// The account of pods that have none.
+    pub(super) fn account(&self) -> &str {
+        &self.account
     }
 
     /// The container; `volume`: with the token from the volume of its own.
@@ -42,6 +64,10 @@ impl Sidecar {
         ];
         if let Some(level) = self.log_level {
             env.push(json!({"name": "A8_LOG_LEVEL", "value": level.as_str()}));
+        }
+        for (name, value) in &self.settings {
+            env.retain(|known| known["name"] != **name);
+            env.push(json!({"name": name, "value": value}));
         }
         let [proxy, admin] = PORTS;
         let mut container = json!({

@@ -1,10 +1,37 @@
 use serde_json::Value;
 
+use clap::Parser;
+
 use super::*;
-use crate::args::LogLevel;
+use crate::args::{Args, Command};
 
 fn injected(text: &str) -> (String, Vec<String>) {
-    injected_by(text, &Sidecar::new("a8-sidecar:latest".to_owned(), None))
+    injected_by(text, &sidecar(&[]))
+}
+
+#[test]
+fn a_block_that_ends_with_the_file_is_what_it_was() {
+    for (text, wanted) in [
+        ("kind: ConfigMap\ndata:\n  a: |\n    one", "one"),
+        ("kind: ConfigMap\ndata:\n  a: |\n    one\n", "one\n"),
+        (
+            "kind: ConfigMap\ndata:\n  a: >-\n    one\n    two",
+            "one two",
+        ),
+        ("kind: ConfigMap\ndata:\n  a: |\n    one\n# end", "one\n"),
+        ("kind: ConfigMap\ndata:\n  a: |+\n    one\n\n", "one\n\n"),
+    ] {
+        assert_eq!(value(&injected(text).0)["data"]["a"], wanted, "{text:?}");
+    }
+}
+
+/// As the command with these arguments makes it.
+fn sidecar(args: &[&str]) -> Sidecar {
+    let command = ["a8ctl", "inject"].iter().chain(args);
+    match Args::try_parse_from(command).unwrap().command {
+        Command::Inject(asked) => Sidecar::new(&asked),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn injected_by(text: &str, sidecar: &Sidecar) -> (String, Vec<String>) {
@@ -51,7 +78,8 @@ fn every_kind_that_makes_pods_gets_one() {
     ];
     for (version, kind, path) in kinds {
         let (text, remarks) = injected(&object(version, kind, path));
-        assert!(remarks.is_empty(), "{remarks:?}");
+        assert_eq!(remarks.len(), 1, "{remarks:?}");
+        assert!(remarks[0].contains("its account is a8-sidecar now"));
         let object = value(&text);
         let pod = path.iter().fold(&object, |object, name| &object[*name]);
         let sidecar = &pod["spec"]["initContainers"][0];
@@ -60,7 +88,7 @@ fn every_kind_that_makes_pods_gets_one() {
         assert_eq!(pod["spec"]["serviceAccountName"], "a8-sidecar");
         assert_eq!(pod["spec"]["containers"][0]["image"], "a");
         // Twice is once.
-        assert_eq!(injected(&text).0, text);
+        assert_eq!(injected(&text), (text, vec![]));
     }
 }
 
@@ -68,7 +96,7 @@ fn every_kind_that_makes_pods_gets_one() {
 fn an_older_one_is_replaced_where_it_was() {
     let old = "kind: Pod\nspec:\n  initContainers:\n  - {name: first}\n  - {name: a8-sidecar, image: old}\n  \
                containers:\n  - {name: a}\n  - {name: a8-sidecar, image: older}\n";
-    let sidecar = Sidecar::new("new:2".to_owned(), Some(LogLevel::Debug));
+    let sidecar = sidecar(&["--image=new:2", "--log-level=debug"]);
     let (text, _) = injected_by(old, &sidecar);
     let spec = &value(&text)["spec"];
     let inits = spec["initContainers"].as_array().unwrap();
@@ -82,6 +110,38 @@ fn an_older_one_is_replaced_where_it_was() {
         .unwrap();
     assert_eq!(level["value"], "debug");
     assert_eq!(spec["containers"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn settings_are_given_and_kept() {
+    let text = object("v1", "Pod", &[]);
+    let args = [
+        "--env=A8_SERVICE=a:v1",
+        "--env=A8_ADMIN_HOST=::",
+        "--service-account=own",
+    ];
+    let (text, remarks) = injected_by(&text, &sidecar(&args));
+    assert!(remarks[0].contains("its account is own now"), "{remarks:?}");
+    let setting = |text: &str, name: &str| {
+        let env = value(text)["spec"]["initContainers"][0]["env"].clone();
+        let mut all = env
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| one["name"] == name);
+        let found = all.next().map(|one| one["value"].clone());
+        assert!(all.next().is_none());
+        found
+    };
+    assert_eq!(setting(&text, "A8_SERVICE"), Some("a:v1".into()));
+    assert_eq!(setting(&text, "A8_ADMIN_HOST"), Some("::".into()));
+    // What somebody added stays when a newer one comes.
+    let text = text.replace("128Mi", "64Mi");
+    let (text, _) = injected_by(&text, &sidecar(&["--image=newer"]));
+    assert_eq!(setting(&text, "A8_SERVICE"), Some("a:v1".into()));
+    assert!(text.contains("64Mi") && text.contains("newer"), "{text}");
+    let wrong = Args::try_parse_from(["a8ctl", "inject", "--env=NONE"]);
+    assert!(wrong.unwrap_err().to_string().contains("NAME=VALUE"));
 }
 
 #[test]
@@ -109,6 +169,10 @@ fn what_does_not_want_one_has_none() {
         (
             "kind: Pod\nspec: {containers: [{name: r, ports: [{containerPort: 6379}]}]}\n",
             "6379",
+        ),
+        (
+            "kind: Pod\nspec: {initContainers: [{name: sidecar, image: 'r.example.org:5000/x/a8-sidecar:v1'}], containers: [{name: a}]}\n",
+            "its container sidecar is a sidecar that somebody made",
         ),
     ] {
         let (result, remarks) = injected(text);
@@ -154,7 +218,7 @@ fn lists_are_gone_through() {
 fn half_a_manifest_is_refused_by_its_name() {
     let mut documents =
         yaml::documents("kind: Deployment\napiVersion: apps/v1\nmetadata: {name: x}\n").unwrap();
-    let sidecar = Sidecar::new(String::new(), None);
+    let sidecar = sidecar(&[]);
     let why = into_document(&mut documents[0], &sidecar, &mut Vec::new()).unwrap_err();
     assert!(why.contains("Deployment x"), "{why}");
 }
