@@ -145,6 +145,16 @@ pub fn chain(error: &dyn Error) -> String {
     })
 }
 
+/// The first bytes of a text, at most so many, at the end of a letter. What is cut off is told.
+pub fn shortened(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+    text
+}
+
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,

@@ -27,7 +27,7 @@ use tracing::warn;
 
 use self::steps::{Follower, Step};
 use super::Resource;
-use crate::run::chain;
+use crate::run::{chain, shortened};
 
 /// Of what the API server says, so much is told on, in bytes.
 const MAX_REASON: usize = 600;
@@ -117,17 +117,13 @@ where
 
 /// Why a call failed, for people.
 pub fn api_reason(error: &kube::Error) -> String {
-    let mut reason = match error {
+    let reason = match error {
         kube::Error::Api(status) => status.message.clone(),
         // It says only that it is one.
         kube::Error::Service(cause) => chain(&**cause),
         error => chain(error),
     };
-    if reason.len() > MAX_REASON {
-        reason.truncate(reason.floor_char_boundary(MAX_REASON));
-        reason.push('…');
-    }
-    reason
+    shortened(reason, MAX_REASON)
 }
 
 impl From<&kube::Error> for Trouble {

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::kubernetes::Cluster;
 use crate::rule::RuleSource;
+use crate::run::shortened;
 use crate::source::{Discovery, Link};
 
 /// How many changes that have come meanwhile are taken in at once.
@@ -80,15 +81,7 @@ impl Teller {
                 link.last_contact = Some(SystemTime::now());
             }
             link.left_out = left_out;
-            link.problem = trouble.or(remark).map(shortened);
+            link.problem = trouble.or(remark).map(|all| shortened(all, MAX_PROBLEM));
         });
     }
-}
-
-fn shortened(mut text: String) -> String {
-    if text.len() > MAX_PROBLEM {
-        text.truncate(text.floor_char_boundary(MAX_PROBLEM));
-        text.push('…');
-    }
-    text
 }

@@ -138,14 +138,7 @@ fn missing(rule: &Rule, tags: &Carried) -> String {
 
 /// `text`, or its beginning.
 pub(super) fn shortened(text: &str) -> String {
-    if text.len() <= MAX_TEXT {
-        return text.to_owned();
-    }
-    let mut end = MAX_TEXT - 3;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}...", &text[..end])
+    a8_common::run::shortened(text.to_owned(), MAX_TEXT - '…'.len_utf8())
 }
 
 #[cfg(test)]
