@@ -176,6 +176,38 @@ async fn it_explains_what_a_sidecar_does() {
 }
 
 #[tokio::test]
+async fn it_checks_the_accounts_of_pods_that_have_a_sidecar() {
+    let cluster = Cluster::start().await;
+    let pod = |name: &str, account: &str, image: &str| {
+        cluster.api.put(json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {
+                "serviceAccountName": account,
+                "containers": [{"name": "app", "image": "app"}],
+                "initContainers": [{"name": "proxy", "image": image, "restartPolicy": "Always"}],
+            },
+        }));
+    };
+    for account in ["weak", "other"] {
+        cluster.api.put(json!({"apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": account, "namespace": "default"}}));
+    }
+    pod("a", "a8-sidecar", "a8-sidecar:v1");
+    pod("b", "weak", "registry.example.org/team/a8-sidecar:v1");
+    pod("c", "other", "envoy");
+    let desk = Desk::cluster(&cluster.api.admin_kubeconfig());
+    let found = desk.run(&["check", "-o", "json"]).await;
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let of_pods = |one: &&Value| one["check"] == "pods' accounts";
+    let found: Vec<&Value> = found.as_array().unwrap().iter().filter(of_pods).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0]["found"].as_str().unwrap().starts_with("weak, "));
+    let mend = found[0]["mend"].as_str().unwrap();
+    assert!(mend.contains("--serviceaccount=default:weak"), "{mend}");
+}
+
+#[tokio::test]
 async fn without_a_way_to_a_cluster_it_says_so_in_one_line() {
     let desk = Desk::with(&[("A8_KUBERNETES", "true"), ("HOME", "/nowhere")]);
     for line in [
@@ -191,6 +223,9 @@ async fn without_a_way_to_a_cluster_it_says_so_in_one_line() {
         assert!(said.starts_with("a8ctl: no way to a cluster"), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+    let found = desk.run(&["check", "-o", "json"]).await;
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(found[0]["result"], "FAIL");
     // What needs no cluster goes without one.
     let printed = desk.output(&["install"]).await;
     assert!(printed.contains("namespace: default\n"), "{printed}");

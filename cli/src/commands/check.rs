@@ -8,7 +8,7 @@ mod rules;
 use a8_common::kubernetes::Cluster;
 use serde::Serialize;
 
-use crate::args::{Listing, Servers};
+use crate::args::{Format, Listing, Servers};
 use crate::cluster::{self, bounded};
 use crate::console::Console;
 use crate::error::Error;
@@ -74,7 +74,8 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let findings = match cluster::open(&servers.place).await {
         Ok(cluster) => look(&cluster).await,
-        // The same for people and for machines, as everything that is found.
+        Err(e) if listing.output == Format::Table => return Err(e),
+        // Machines read one form, whatever is found.
         Err(e) => vec![Finding::new("cluster", Grade::Fail, e.to_string(), "")],
     };
     output::listing(&mut console.output, listing.output, &findings, |out| {
