@@ -190,7 +190,9 @@ async fn it_checks_the_accounts_of_pods_that_have_a_sidecar() {
         }));
     };
     for account in ["weak", "other"] {
-        cluster.api.put(json!({"apiVersion": "v1", "kind": "ServiceAccount",
+        cluster
+            .api
+            .put(json!({"apiVersion": "v1", "kind": "ServiceAccount",
             "metadata": {"name": account, "namespace": "default"}}));
     }
     pod("a", "a8-sidecar", "a8-sidecar:v1");
