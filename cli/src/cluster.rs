@@ -9,7 +9,7 @@ mod write;
 
 use std::time::Duration;
 
-use a8_common::kubernetes::{Cluster, OpenError, api_reason};
+use a8_common::kubernetes::{Cluster, OpenError, api_reason, lacking_permission};
 use kube::core::Status;
 
 use crate::args::Place;
@@ -81,53 +81,11 @@ pub(crate) async fn answered<T>(
 pub(crate) fn told(status: Box<Status>) -> Error {
     match status.code {
         401 => Error::Stranger(status.message),
-        403 if is_of_permission(&status.message) => Error::Forbidden(permission(&status.message)),
+        403 => match lacking_permission(&status.message) {
+            Some(what) => Error::Forbidden(what),
+            None => Error::Unfit(Refusal::new("refused", status.message)),
+        },
         429 | 500.. => Error::Silent(status.message),
         _ => Error::Unfit(Refusal::new("refused", status.message)),
-    }
-}
-
-/// Whether role-based access control says so; other refusals tell of the object.
-fn is_of_permission(message: &str) -> bool {
-    message.contains("is forbidden: User ") && message.contains(" cannot ")
-}
-
-/// What is lacking, out of `... User "x" cannot create resource "routingrules" in API group
-/// "amalgam8.io" in the namespace "y"`, without who we are; or out of several of these.
-fn permission(message: &str) -> String {
-    let one = |message: &str| {
-        let after = message.split_once(" cannot ");
-        let after = after.map_or(message, |(_, after)| after);
-        let after = after.replacen(" resource ", " ", 1);
-        after.replacen(" in API group \"\"", "", 1).replace('"', "")
-    };
-    let all: Vec<String> = message.split("; ").map(one).collect();
-    all.join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_admission_webhook_says_is_no_lack_of_permission() {
-        let denied = "admission webhook \"policy\" denied the request: a rule cannot take all";
-        assert!(!is_of_permission(denied));
-    }
-
-    #[test]
-    fn what_is_lacking_is_said_without_who_asks() {
-        let said = "routingrules.amalgam8.io is forbidden: User \"x\" cannot list resource \
-                    \"routingrules\" in API group \"amalgam8.io\" in the namespace \"y\"";
-        let short = "list routingrules in API group amalgam8.io in the namespace y";
-        assert!(is_of_permission(said));
-        assert_eq!(permission(said), short);
-        let pods = "pods is forbidden: User \"x\" cannot list resource \"pods\" in API group \"\" \
-                    in the namespace \"y\"";
-        let both = format!("{said}; {pods}");
-        assert_eq!(
-            permission(&both),
-            format!("{short}; list pods in the namespace y")
-        );
     }
 }

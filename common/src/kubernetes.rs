@@ -18,13 +18,15 @@ mod port;
 #[cfg(feature = "kubernetes")]
 pub mod routing_rule;
 #[cfg(feature = "kubernetes")]
+pub mod rule_objects;
+#[cfg(feature = "kubernetes")]
 pub mod whoami;
 
 #[cfg(feature = "kubernetes")]
 pub use cluster::{Cluster, OpenError};
 pub use config::{Config, Names};
 #[cfg(feature = "kubernetes")]
-pub use follow::{Told, Trouble, Wanted, api_reason, follow};
+pub use follow::{Told, Trouble, Wanted, api_reason, follow, lacking_permission};
 #[cfg(feature = "kubernetes")]
 pub(crate) use labels::{selects, tags};
 #[cfg(feature = "kubernetes")]

@@ -14,6 +14,7 @@ mod document;
 mod explain;
 mod fault;
 mod holds;
+mod lacking;
 mod node;
 mod number;
 mod path;

@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use a8_common::kubernetes::Cluster;
+use a8_common::kubernetes::{Cluster, lacking_permission};
 use a8_common::model::Instance;
 use a8_common::source::{self, Feed};
 use a8_common::task::{Stop, Tasks};
 use serde_json::{Value, json};
 
-use super::{is_of_permission, permission};
 use crate::error::Error;
 
 /// How long they may take to be there.
@@ -46,9 +45,9 @@ pub(crate) async fn look(cluster: &Cluster) -> Result<Vec<Arc<Instance>>, Error>
 async fn loaded(feed: &mut Feed<Instance>) -> Result<(), Error> {
     loop {
         if let Some(why) = feed.link.borrow_and_update().problem.clone() {
-            return Err(match is_of_permission(&why) {
-                true => Error::Forbidden(permission(&why)),
-                false => Error::Silent(why),
+            return Err(match lacking_permission(&why) {
+                Some(what) => Error::Forbidden(what),
+                None => Error::Silent(why),
             });
         }
         tokio::select! {

@@ -1,9 +1,9 @@
 //! The rules as objects: every call of the API server about them.
 
-use a8_common::kubernetes::{Cluster, routing_rule};
+use a8_common::kubernetes::{Cluster, routing_rule, rule_objects};
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, PostParams, Preconditions, VersionMatch};
-use kube::core::{DynamicObject, Request, Status};
+use kube::api::{ListParams, PostParams, VersionMatch};
+use kube::core::{DynamicObject, Status};
 
 use super::{FIELD_MANAGER, answered, told};
 use crate::error::Error;
@@ -98,8 +98,7 @@ impl Objects {
         object: &DynamicObject,
         mode: Mode,
     ) -> Result<DynamicObject, No> {
-        let request = |url: &Request, body| url.create(&post(mode), body);
-        self.send(object, request).await
+        call(rule_objects::create(&self.cluster, object, &post(mode))).await
     }
 
     /// Replaces the object that has the name and the version of `object`.
@@ -108,41 +107,15 @@ impl Objects {
         object: &DynamicObject,
         mode: Mode,
     ) -> Result<DynamicObject, No> {
-        let name = name(object);
-        let request = |url: &Request, body| url.replace(name, &post(mode), body);
-        self.send(object, request).await
+        call(rule_objects::replace(&self.cluster, object, &post(mode))).await
     }
 
     /// Deletes `object`, if it is still the same in the same version.
     pub(super) async fn delete(&self, object: &DynamicObject, mode: Mode) -> Result<(), No> {
-        let unchanged = Preconditions {
-            resource_version: object.metadata.resource_version.clone(),
-            uid: object.metadata.uid.clone(),
-        };
-        let mut asked = DeleteParams::background().preconditions(unchanged);
+        let mut asked = rule_objects::if_unchanged(object);
         asked.dry_run = mode == Mode::DryRun;
-        call(self.api.delete(name(object), &asked))
-            .await
-            .map(|_| ())
-    }
-
-    /// Sends `object` as it stands: a member that the cluster's definition does not know is
-    /// refused and not dropped.
-    async fn send(
-        &self,
-        object: &DynamicObject,
-        request: impl FnOnce(
-            &Request,
-            Vec<u8>,
-        ) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<DynamicObject, No> {
-        let failed = |e: &dyn std::error::Error| No::Other(Error::Silent(e.to_string()));
-        let body = serde_json::to_vec(object).map_err(|e| failed(&e))?;
-        let mut request =
-            request(&Request::new(self.api.resource_url()), body).map_err(|e| failed(&e))?;
-        let strict = format!("{}&fieldValidation=Strict", request.uri());
-        *request.uri_mut() = strict.parse().map_err(|e| failed(&e))?;
-        call(self.cluster.client.request(request)).await
+        let deleted = call(self.api.delete(rule_objects::name(object), &asked)).await;
+        deleted.map(|_| ())
     }
 }
 
@@ -151,10 +124,6 @@ fn post(mode: Mode) -> PostParams {
         dry_run: mode == Mode::DryRun,
         field_manager: Some(FIELD_MANAGER.to_owned()),
     }
-}
-
-pub(super) fn name(object: &DynamicObject) -> &str {
-    object.metadata.name.as_deref().unwrap_or_default()
 }
 
 async fn call<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, No> {

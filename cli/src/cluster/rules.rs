@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use a8_common::kubernetes::rule_objects::{by_name, name, unfit};
 use a8_common::kubernetes::{Cluster, routing_rule};
-use a8_common::rule::{self, Fault, Ids, Rule};
+use a8_common::rule::{self, Ids, Rule};
 use kube::core::DynamicObject;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::objects::{Listed, Mode, No, Objects, name};
+use super::objects::{Listed, Mode, No, Objects};
 use super::write::{self, Step};
 use crate::args::Filter;
 use crate::book::Change;
@@ -138,7 +139,7 @@ impl Rules {
             let none = "rules: must hold at least one rule".to_owned();
             return Err(Error::Unfit(Refusal::new("no_rules_provided", none)));
         }
-        let unfit: Vec<Fault> = rules.iter().enumerate().filter_map(unfit).collect();
+        let unfit = unfit(&rules);
         if !unfit.is_empty() {
             return Err(Error::Unfit(Refusal::invalid_rule(unfit)));
         }
@@ -226,22 +227,6 @@ enum Put {
     /// What would be stored.
     Tried(Value),
     Done(Vec<Rule>),
-}
-
-fn by_name(objects: Vec<DynamicObject>) -> BTreeMap<String, DynamicObject> {
-    let named = |object: DynamicObject| (name(&object).to_owned(), object);
-    objects.into_iter().map(named).collect()
-}
-
-fn unfit((at, rule): (usize, &Rule)) -> Option<Fault> {
-    let reason = "must be a name that Kubernetes takes: lower-case letters, digits, '-' and '.', \
-                  beginning and ending with a letter or digit";
-    let fault = || Fault {
-        rule: Some(at),
-        path: "id".to_owned(),
-        reason: format!("{reason}, got {:?}", rule.id().as_str()),
-    };
-    (!routing_rule::is_name(rule.id())).then(fault)
 }
 
 /// Refuses ids that are not there.

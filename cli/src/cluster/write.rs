@@ -5,14 +5,15 @@
 
 use std::cell::Cell;
 
-use a8_common::kubernetes::routing_rule;
+use a8_common::kubernetes::rule_objects::{
+    made, made_again, put_back, replaced, says, says_the_same,
+};
 use a8_common::rule::{Fault, Rule};
 use futures_util::{StreamExt, stream};
-use kube::core::{DynamicObject, ObjectMeta, Status};
-use serde_json::{Value, json};
+use kube::core::{DynamicObject, Status};
 
 use super::objects::{Mode, No, Objects};
-use super::told;
+use super::{FIELD_MANAGER, told};
 use crate::error::Error;
 use crate::wire::Refusal;
 
@@ -20,8 +21,6 @@ use crate::wire::Refusal;
 const AT_ONCE: usize = 8;
 /// How often a step starts over because the object's status, say, changed meanwhile.
 const MAX_ATTEMPTS: usize = 8;
-/// Who made an object: kubectl and people look there.
-const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "a8ctl");
 
 /// One object, one change.
 #[derive(Clone)]
@@ -151,7 +150,7 @@ async fn take(
         let now = made.map_err(|no| (at, no))?;
         let unchanged = match (&step.before, &now) {
             (Some(before), Some(now)) => {
-                before.metadata.uid == now.metadata.uid && spec_of(before) == spec_of(now)
+                before.metadata.uid == now.metadata.uid && says_the_same(before, now)
             }
             (None, None) => true,
             _ => false,
@@ -171,14 +170,14 @@ async fn take(
 async fn once(objects: &Objects, step: &Step, mode: Mode) -> Result<(), No> {
     match (&step.before, &step.rule) {
         (None, Some(rule)) => {
-            let object = made(rule)?;
+            let object = made(rule, FIELD_MANAGER).map_err(unwritable)?;
             objects.create(&object, mode).await.map(|_| ())
         }
         (Some(before), Some(rule)) => {
-            if routing_rule::rule(before).is_ok_and(|said| said == *rule) {
+            if says(before, rule) {
                 return Ok(());
             }
-            let object = with_spec(before, spec_of(&made(rule)?));
+            let object = replaced(before, rule).map_err(unwritable)?;
             objects.replace(&object, mode).await.map(|_| ())
         }
         (Some(before), None) => objects.delete(before, mode).await,
@@ -190,14 +189,11 @@ async fn once(objects: &Objects, step: &Step, mode: Mode) -> Result<(), No> {
 async fn undo(objects: &Objects, step: &Step) -> Result<(), No> {
     for _ in 0..MAX_ATTEMPTS {
         let now = objects.get(&step.name).await?;
-        let ours = |now: &DynamicObject| {
-            let said = routing_rule::rule(now).ok();
-            said.is_some() && said == step.rule
-        };
+        let ours = |now| step.rule.as_ref().is_some_and(|rule| says(now, rule));
         let undone = match (&now, &step.before) {
             (Some(now), None) if ours(now) => objects.delete(now, Mode::Commit).await,
             (Some(now), Some(before)) if ours(now) => {
-                let object = with_spec(now, spec_of(before));
+                let object = put_back(now, before);
                 objects.replace(&object, Mode::Commit).await.map(|_| ())
             }
             (None, Some(before)) if step.rule.is_none() => {
@@ -214,47 +210,6 @@ async fn undo(objects: &Objects, step: &Step) -> Result<(), No> {
     Err(No::Changed)
 }
 
-fn made(rule: &Rule) -> Result<DynamicObject, No> {
-    let object = routing_rule::object(rule);
-    let mut object = object.map_err(|e| No::Other(Error::Silent(e.to_string())))?;
-    let (label, value) = MANAGED_BY;
-    object.metadata.labels = Some([(label.to_owned(), value.to_owned())].into());
-    Ok(object)
-}
-
-/// `object` with another spec. What others keep with it stays: labels, annotations, owners.
-fn with_spec(object: &DynamicObject, spec: Value) -> DynamicObject {
-    let mut object = object.clone();
-    // Left out, they stay as they are.
-    object.metadata.managed_fields = None;
-    object.data = json!({ "spec": spec });
-    object
-}
-
-/// An object like `before`, which is gone.
-fn made_again(before: &DynamicObject) -> DynamicObject {
-    let ObjectMeta {
-        name,
-        labels,
-        annotations,
-        owner_references,
-        finalizers,
-        ..
-    } = before.metadata.clone();
-    DynamicObject {
-        types: before.types.clone(),
-        metadata: ObjectMeta {
-            name,
-            labels,
-            annotations,
-            owner_references,
-            finalizers,
-            ..ObjectMeta::default()
-        },
-        data: json!({ "spec": spec_of(before) }),
-    }
-}
-
-fn spec_of(object: &DynamicObject) -> Value {
-    object.data.get("spec").cloned().unwrap_or_default()
+fn unwritable(e: serde_json::Error) -> No {
+    No::Other(Error::Silent(e.to_string()))
 }

@@ -87,10 +87,7 @@ impl Cluster {
         context: Option<&str>,
         namespace: Option<&str>,
     ) -> Result<Self, OpenError> {
-        let options = KubeConfigOptions {
-            context: context.map(str::to_owned),
-            ..KubeConfigOptions::default()
-        };
+        let options = in_context(context);
         let connection = match Connection::from_kubeconfig(&options).await {
             Ok(connection) => connection,
             Err(_) if context.is_none() && Path::new(TOKEN_FILE).exists() => {
@@ -110,10 +107,7 @@ impl Cluster {
         context: Option<&str>,
         namespace: Option<&str>,
     ) -> Result<Self, OpenError> {
-        let options = KubeConfigOptions {
-            context: context.map(str::to_owned),
-            ..KubeConfigOptions::default()
-        };
+        let options = in_context(context);
         let read = Kubeconfig::read_from(file).map_err(OpenError::Kubeconfig)?;
         let connection = Connection::from_custom_kubeconfig(read, &options).await;
         let connection = connection.map_err(OpenError::Kubeconfig)?;
@@ -129,6 +123,13 @@ impl Cluster {
         let namespace = namespace.unwrap_or_else(|| connection.default_namespace.clone());
         let client = Client::try_from(connection).map_err(|e| OpenError::Client(Box::new(e)))?;
         Ok(Self { client, namespace })
+    }
+}
+
+fn in_context(context: Option<&str>) -> KubeConfigOptions {
+    KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
     }
 }
 

@@ -126,11 +126,52 @@ pub fn api_reason(error: &kube::Error) -> String {
     shortened(reason, MAX_REASON)
 }
 
+/// What is lacking, if `message` is what role-based access control says: out of `... User "x"
+/// cannot create resource "routingrules" in API group "amalgam8.io" in the namespace "y"`,
+/// without who we are, or out of several of these. Other refusals tell of the object.
+pub fn lacking_permission(message: &str) -> Option<String> {
+    let one = |message: &str| {
+        let (_, after) = message.split_once(" cannot ")?;
+        let after = after.replacen(" resource ", " ", 1);
+        Some(after.replacen(" in API group \"\"", "", 1).replace('"', ""))
+    };
+    let all = message.split("; ").filter_map(one).collect::<Vec<_>>();
+    message
+        .contains("is forbidden: User ")
+        .then(|| all.join("; "))
+}
+
 impl From<&kube::Error> for Trouble {
     fn from(error: &kube::Error) -> Self {
         Self {
             reason: api_reason(error),
             refused: matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_admission_webhook_says_is_no_lack_of_permission() {
+        let denied = "admission webhook \"policy\" denied the request: a rule cannot take all";
+        assert_eq!(lacking_permission(denied), None);
+    }
+
+    #[test]
+    fn what_is_lacking_is_said_without_who_asks() {
+        let said = "routingrules.amalgam8.io is forbidden: User \"x\" cannot list resource \
+                    \"routingrules\" in API group \"amalgam8.io\" in the namespace \"y\"";
+        let short = "list routingrules in API group amalgam8.io in the namespace y";
+        assert_eq!(lacking_permission(said).as_deref(), Some(short));
+        let pods = "pods is forbidden: User \"x\" cannot list resource \"pods\" in API group \"\" \
+                    in the namespace \"y\"";
+        let both = format!("{said}; {pods}");
+        assert_eq!(
+            lacking_permission(&both),
+            Some(format!("{short}; list pods in the namespace y"))
+        );
     }
 }

@@ -3,7 +3,6 @@
 
 use a8_common::kubernetes::RoutingRuleStatus;
 use a8_common::kubernetes::routing_rule::{Condition, State};
-use a8_common::model::{ServiceName, Tags};
 use a8_common::rule::Rule;
 use jiff::Timestamp;
 use kube::core::DynamicObject;
@@ -107,28 +106,7 @@ fn kind(known: &Known) -> Option<&'static str> {
 
 /// Which services or backends of `rule` have no instance; empty when all have.
 fn missing(rule: &Rule, tags: &Carried) -> String {
-    let to = rule.destination();
-    let none = Tags::default();
-    let named: Vec<(&ServiceName, &Tags)> = match rule.route() {
-        Some(route) => {
-            let backends = route.backends.iter();
-            backends
-                .map(|backend| (backend.service(to), &backend.tags))
-                .collect()
-        }
-        None => vec![(to, &none)],
-    };
-    let lacking: Vec<String> = named
-        .into_iter()
-        .filter(|(service, wanted)| !tags.any(service, wanted))
-        .map(|(service, wanted)| match wanted.is_empty() {
-            true => format!("{service} has no instance"),
-            false => {
-                let wanted: Vec<&str> = wanted.iter().map(|tag| tag.as_str()).collect();
-                format!("no instance of {service} carries {}", wanted.join(", "))
-            }
-        })
-        .collect();
+    let lacking = rule.lacking(|service, wanted| tags.any(service, wanted));
     let mut text = lacking[..lacking.len().min(NAMED)].join("; ");
     if lacking.len() > NAMED {
         text.push_str(&format!("; and {} more", lacking.len() - NAMED));

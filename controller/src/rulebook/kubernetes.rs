@@ -26,7 +26,6 @@ mod contents;
 mod feeder;
 mod follow;
 mod journal;
-mod object;
 mod objects;
 mod plan;
 mod step;
@@ -83,7 +82,7 @@ impl Book {
         let shelf = Shelf::not_loaded(ours.unwrap_or_else(Namespace::default_one));
         let shelf = Arc::new(shelf);
         let (sender, contents) = watch::channel(Contents::default());
-        let objects = Objects::new(cluster.client.clone(), &cluster.namespace);
+        let objects = Objects::new(cluster);
         let follower = Follower {
             cluster: cluster.clone(),
             feeder: Feeder::new(shelf.clone(), sender, site.metrics)?,

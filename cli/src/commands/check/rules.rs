@@ -61,25 +61,11 @@ fn unknown(check: &'static str, e: &Error) -> Finding {
 
 /// Which of a rule's services and backends have no instance.
 fn missing(rule: &Rule, instances: &[Arc<Instance>]) -> Vec<String> {
-    let (id, to) = (rule.id(), rule.destination());
-    let none = Tags::default();
-    let named: Vec<(&ServiceName, &Tags)> = match rule.route() {
-        Some(route) => {
-            let backends = route.backends.iter();
-            backends
-                .map(|backend| (backend.service(to), &backend.tags))
-                .collect()
-        }
-        None => vec![(to, &none)],
-    };
-    let has = |(service, tags): &(&ServiceName, &Tags)| {
+    let has = |service: &ServiceName, tags: &Tags| {
         let mut all = instances.iter();
-        all.any(|one| one.service_name == **service && one.tags.contains_all(tags))
+        all.any(|one| one.service_name == *service && one.tags.contains_all(tags))
     };
-    let lacking = named.into_iter().filter(|named| !has(named));
-    let told = lacking.map(|(service, tags)| match tags.is_empty() {
-        true => format!("{id}: {service} has no instance"),
-        false => format!("{id}: no instance of {service} carries {tags}"),
-    });
-    told.collect()
+    let id = rule.id();
+    let told = rule.lacking(has).into_iter();
+    told.map(|lacking| format!("{id}: {lacking}")).collect()
 }

@@ -4,17 +4,15 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, TryStreamExt};
-use http_body_util::{BodyExt, Limited};
+use futures_util::{Stream, StreamExt};
 use kube::Client;
-use kube::client::Body;
 use kube::core::Status;
 use kube::core::response::StatusSummary;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
-use tokio_util::io::StreamReader;
+use tokio_util::compat::FuturesAsyncReadCompatExt;
 
 /// How long the API server may take to begin an answer, and to answer a list.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -96,30 +94,9 @@ pub(super) async fn watch(
     request
         .headers_mut()
         .insert(http::header::ACCEPT_ENCODING, identity);
-    let answer = bounded(async {
-        let answer = client.send(request.map(Body::from)).await?;
-        match answer.status().is_success() {
-            true => Ok(answer),
-            false => Err(refusal(answer).await),
-        }
-    })
-    .await?;
-    let body = answer.into_body().into_data_stream();
+    let body = bounded(client.request_stream(request)).await?;
     let lines = LinesCodec::new_with_max_length(MAX_EVENT);
-    let lines = FramedRead::new(StreamReader::new(body.map_err(io::Error::other)), lines);
-    Ok(lines.boxed())
-}
-
-/// What an answer that is none says.
-async fn refusal(answer: http::Response<Body>) -> kube::Error {
-    let code = answer.status();
-    let body = Limited::new(answer.into_body(), MAX_EVENT).collect().await;
-    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-    let status = serde_json::from_slice::<Status>(&body).unwrap_or_else(|_| {
-        // A proxy on the way says what it likes.
-        Status::failure(String::from_utf8_lossy(&body).trim(), "").with_code(code.as_u16())
-    });
-    kube::Error::Api(status.boxed())
+    Ok(FramedRead::new(body.compat(), lines).boxed())
 }
 
 /// The event that a line is. `None` for a line that was cut off.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use a8_common::kubernetes::routing_rule::NotARule;
+use a8_common::kubernetes::rule_objects;
 use a8_common::model::{Epoch, Revision, RuleId};
 use a8_common::rule::Rule;
 use kube::core::DynamicObject;
@@ -11,7 +12,6 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::contents::{Contents, Known};
-use super::object;
 use crate::rulebook::Shelf;
 
 /// So many objects that are no rules are named in the log when all are read; of more, how many.
@@ -55,7 +55,7 @@ impl Feeder {
         let mut told = 0;
         let before = self.contents.borrow().clone();
         for object in objects {
-            let name = object::name(&object).to_owned();
+            let name = rule_objects::name(&object).to_owned();
             let old = before.objects.get(&name);
             let known = Arc::new(Known::of(object, old));
             if let Some(reason) = news(old, &known) {
@@ -81,7 +81,7 @@ impl Feeder {
     /// `object` is new, or another than before.
     pub(super) fn put(&self, version: u64, object: DynamicObject) {
         let mut now = self.contents.borrow().clone();
-        let name = object::name(&object).to_owned();
+        let name = rule_objects::name(&object).to_owned();
         let old = now.objects.get(&name);
         let known = Arc::new(Known::of(object, old));
         if let Some(reason) = news(old, &known) {
@@ -102,7 +102,7 @@ impl Feeder {
     /// `object` is no longer there.
     pub(super) fn gone(&self, version: u64, object: &DynamicObject) {
         let mut now = self.contents.borrow().clone();
-        let removed = now.objects.remove(object::name(object));
+        let removed = now.objects.remove(rule_objects::name(object));
         if let Some(rule) = removed.as_ref().and_then(|known| known.rule()) {
             self.change(version, vec![], &[rule.id().clone()]);
         }

@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use a8_common::kubernetes::{api_reason, routing_rule};
+use a8_common::kubernetes::{Cluster, api_reason, lacking_permission, routing_rule, rule_objects};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
-use kube::core::{DynamicObject, Request, Status};
+use kube::api::{ListParams, PostParams};
+use kube::core::{DynamicObject, Status};
 use kube::{Api, Client};
-use serde::de::DeserializeOwned;
 
 use crate::rulebook::Mode;
 
@@ -27,8 +26,8 @@ const MAX_LISTS: usize = 3;
 /// What is asked of a namespace's rules.
 #[derive(Clone)]
 pub(super) struct Objects {
-    client: Client,
-    pub(super) api: Api<DynamicObject>,
+    cluster: Cluster,
+    api: Api<DynamicObject>,
 }
 
 /// Why a call was not answered as hoped for.
@@ -72,9 +71,11 @@ pub(super) enum CallError {
 }
 
 impl Objects {
-    pub(super) fn new(client: Client, namespace: &str) -> Self {
-        let api = Api::namespaced_with(client.clone(), namespace, &routing_rule::kind());
-        Self { client, api }
+    pub(super) fn new(cluster: &Cluster) -> Self {
+        let (client, namespace) = (cluster.client.clone(), &cluster.namespace);
+        let api = Api::namespaced_with(client, namespace, &routing_rule::kind());
+        let cluster = cluster.clone();
+        Self { cluster, api }
     }
 
     pub(super) async fn get(&self, name: &str) -> Result<Option<DynamicObject>, CallError> {
@@ -122,8 +123,7 @@ impl Objects {
         object: &DynamicObject,
         mode: Mode,
     ) -> Result<DynamicObject, CallError> {
-        let request = |url: &Request, body| url.create(&post(mode), body);
-        self.send(object, request).await
+        bounded(rule_objects::create(&self.cluster, object, &post(mode))).await
     }
 
     /// Replaces the object that has the name and the version of `object`.
@@ -132,9 +132,7 @@ impl Objects {
         object: &DynamicObject,
         mode: Mode,
     ) -> Result<DynamicObject, CallError> {
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        let request = |url: &Request, body| url.replace(name, &post(mode), body);
-        self.send(object, request).await
+        bounded(rule_objects::replace(&self.cluster, object, &post(mode))).await
     }
 
     /// Deletes `object`, if it is still the same in the same version. What it is now, when
@@ -144,35 +142,11 @@ impl Objects {
         object: &DynamicObject,
         mode: Mode,
     ) -> Result<Option<DynamicObject>, CallError> {
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        let unchanged = Preconditions {
-            resource_version: object.metadata.resource_version.clone(),
-            uid: object.metadata.uid.clone(),
-        };
-        let mut asked = DeleteParams::background().preconditions(unchanged);
+        let mut asked = rule_objects::if_unchanged(object);
         asked.dry_run = mode == Mode::DryRun;
-        let deleted = bounded(self.api.delete(name, &asked)).await?;
+        let deleted = bounded(self.api.delete(rule_objects::name(object), &asked)).await?;
         let kept = |object: &DynamicObject| object.metadata.deletion_timestamp.is_some();
         Ok(deleted.left().filter(kept))
-    }
-
-    /// Sends `object` as it stands: a member that the cluster's definition does not know is
-    /// refused and not dropped.
-    async fn send<K: DeserializeOwned>(
-        &self,
-        object: &DynamicObject,
-        request: impl FnOnce(
-            &Request,
-            Vec<u8>,
-        ) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<K, CallError> {
-        let failed = |e: &dyn std::error::Error| CallError::Unavailable(e.to_string());
-        let body = serde_json::to_vec(object).map_err(|e| failed(&e))?;
-        let mut request =
-            request(&Request::new(self.api.resource_url()), body).map_err(|e| failed(&e))?;
-        let strict = format!("{}&fieldValidation=Strict", request.uri());
-        *request.uri_mut() = strict.parse().map_err(|e| failed(&e))?;
-        bounded(self.client.request(request)).await
     }
 }
 
@@ -220,12 +194,13 @@ impl From<Box<Status>> for CallError {
             409 => Self::Conflict,
             410 => Self::Expired,
             400 | 413 | 422 => Self::Invalid(status),
-            // Role-based access control says so; other refusals tell of the object.
-            403 if status.message.contains("is forbidden: User ") => Self::NotAllowed {
-                what: permission(&status.message),
-                reason: status.message,
+            403 => match lacking_permission(&status.message) {
+                Some(what) => Self::NotAllowed {
+                    what,
+                    reason: status.message,
+                },
+                None => Self::Denied(status.message),
             },
-            403 => Self::Denied(status.message),
             429 => {
                 let wait = status.details.map_or(0, |of| of.retry_after_seconds);
                 Self::Throttled(Duration::from_secs(wait.clamp(1, 60).into()))
@@ -233,15 +208,6 @@ impl From<Box<Status>> for CallError {
             _ => Self::Unavailable(status.message),
         }
     }
-}
-
-/// What is lacking, out of `... User "x" cannot create resource "routingrules" in API group
-/// "amalgam8.io" in the namespace "y"`, without who we are.
-fn permission(message: &str) -> String {
-    let after = message
-        .split_once(" cannot ")
-        .map_or(message, |(_, after)| after);
-    after.replacen(" resource ", " ", 1).replace('"', "")
 }
 
 /// The uid of the definition of rules.

@@ -7,7 +7,6 @@ use a8_common::model::RuleId;
 use a8_common::rule::Rule;
 use kube::core::DynamicObject;
 
-use super::object;
 use crate::rulebook::{Selection, WriteError};
 
 /// What a request wants.
@@ -110,10 +109,4 @@ pub(super) fn ids(steps: &[Step]) -> Vec<RuleId> {
     // Whatever a cluster takes as a name, is one of ours.
     let ids = steps.iter().filter_map(|step| RuleId::new(&step.name).ok());
     ids.collect()
-}
-
-/// `objects` by name.
-pub(super) fn by_name(objects: Vec<DynamicObject>) -> Live {
-    let named = |object: DynamicObject| (object::name(&object).to_owned(), object);
-    objects.into_iter().map(named).collect()
 }

@@ -1,11 +1,11 @@
 //! One step: it is repeated while others change the same object, within bounds.
 
+use a8_common::kubernetes::rule_objects;
 use a8_common::rule::Fault;
 use a8_common::store::{RefusedTransaction, Unavailable};
 use kube::core::{DynamicObject, Status};
 
-use super::object;
-use super::objects::{CallError, Objects, version};
+use super::objects::{CallError, FIELD_MANAGER, Objects, version};
 use super::plan::{Step, Wanted};
 use crate::rulebook::{Mode, WriteError};
 
@@ -62,7 +62,7 @@ pub(super) async fn take(
             }
         };
         let unchanged = match (&step.before, &now) {
-            (Some(before), Some(now)) => object::says_the_same(now, before),
+            (Some(before), Some(now)) => rule_objects::says_the_same(now, before),
             (None, None) => true,
             _ => false,
         };
@@ -84,6 +84,10 @@ pub(super) async fn take(
     Err(failed(step, WriteError::Contended, false))
 }
 
+fn unwritable(e: serde_json::Error) -> Why {
+    Why::Write(WriteError::Unwritable(e))
+}
+
 enum Why {
     Call(CallError),
     Write(WriteError),
@@ -92,11 +96,11 @@ enum Why {
 async fn once(objects: &Objects, step: &Step, mode: Mode) -> Result<Option<DynamicObject>, Why> {
     match (&step.before, &step.rule) {
         (None, Some(rule)) => {
-            let object = object::made(rule).map_err(Why::Write)?;
+            let object = rule_objects::made(rule, FIELD_MANAGER).map_err(unwritable)?;
             objects.create(&object, mode).await.map(Some)
         }
         (Some(before), Some(rule)) => {
-            let object = object::replaced(before, rule).map_err(Why::Write)?;
+            let object = rule_objects::replaced(before, rule).map_err(unwritable)?;
             objects.replace(&object, mode).await.map(Some)
         }
         (Some(before), None) => objects.delete(before, mode).await,

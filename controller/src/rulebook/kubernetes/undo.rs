@@ -3,6 +3,7 @@
 //! It goes by what is there, not by what was answered: the outcome of a call that was not
 //! answered is open. What others have changed since is theirs and stays.
 
+use a8_common::kubernetes::rule_objects;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -10,7 +11,6 @@ use kube::core::DynamicObject;
 use tokio::time::sleep;
 use tracing::{error, warn};
 
-use super::object;
 use super::objects::{CallError, Objects};
 use super::plan::Step;
 use super::write::AT_ONCE;
@@ -67,11 +67,11 @@ impl Touched {
         let done = match (&now, &self.step.before) {
             (Some(now), None) if self.is_ours(now) => objects.delete(now, Mode::Commit).await,
             (Some(now), Some(before)) if self.is_ours(now) => {
-                let object = object::put_back(now, before);
+                let object = rule_objects::put_back(now, before);
                 objects.replace(&object, Mode::Commit).await.map(Some)
             }
             (None, Some(before)) if self.step.rule.is_none() => {
-                let object = object::made_again(before);
+                let object = rule_objects::made_again(before);
                 objects.create(&object, Mode::Commit).await.map(Some)
             }
             _ => return Ok(()),
@@ -90,6 +90,6 @@ impl Touched {
             .step
             .rule
             .as_ref()
-            .is_some_and(|rule| object::says(now, rule))
+            .is_some_and(|rule| rule_objects::says(now, rule))
     }
 }

@@ -1,5 +1,6 @@
 //! One write: tried out as a whole, done step by step, undone when it fails half-way.
 
+use a8_common::kubernetes::rule_objects;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,9 +16,8 @@ use tracing::warn;
 
 use super::contents::{Contents, Known};
 use super::journal::Journal;
-use super::object;
 use super::objects::Objects;
-use super::plan::{Live, Step, Wanted, by_name, ids};
+use super::plan::{Live, Step, Wanted, ids};
 use super::step::{Done, take};
 use super::undo::{Touched, undo};
 use crate::rulebook::{MAX_ATTEMPTS, MAX_RULES, Mode, SETTLE, Shelf, WriteError};
@@ -117,7 +117,7 @@ impl Desk {
         let (Wanted::Add(rules) | Wanted::Update(rules)) = wanted else {
             return Ok(());
         };
-        let unfit = object::unfit(rules);
+        let unfit = rule_objects::unfit(rules);
         if !unfit.is_empty() {
             return Err(WriteError::Invalid(unfit));
         }
@@ -139,9 +139,9 @@ impl Desk {
                 let got =
                     stream::iter(names).map(|name| async move { self.objects.get(&name).await });
                 let got: Vec<_> = got.buffered(AT_ONCE).try_collect().await?;
-                Ok(by_name(got.into_iter().flatten().collect()))
+                Ok(rule_objects::by_name(got.into_iter().flatten().collect()))
             }
-            _ => Ok(by_name(self.objects.list().await?)),
+            _ => Ok(rule_objects::by_name(self.objects.list().await?)),
         }
     }
 
@@ -158,7 +158,7 @@ impl Desk {
                     let holds = now.epoch.as_ref();
                     let holds = holds.is_some_and(|e| condition.holds(e, now.revision));
                     return match holds {
-                        true => Ok((by_name(listed), journal)),
+                        true => Ok((rule_objects::by_name(listed), journal)),
                         false => Err(WriteError::Moved),
                     };
                 }
@@ -181,7 +181,7 @@ impl Desk {
         let shown = self.shelf.snapshot();
         let mut valid = 0;
         let all_shown = listed.iter().all(|object| {
-            let before = known.objects.get(object::name(object));
+            let before = known.objects.get(rule_objects::name(object));
             let same = before.filter(|before| before.is(object)).cloned();
             let now = same.unwrap_or_else(|| Arc::new(Known::of(object.clone(), before)));
             match now.rule() {
