@@ -56,7 +56,7 @@ pub(crate) struct Servers {
         hide_env_values = true
     )]
     pub(crate) registry_token: Option<String>,
-    /// Show every request and answer on standard error
+    /// Show every request and answer on standard error; of a cluster's, all but the bodies
     #[arg(long, env = "A8_DEBUG", global = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) debug: bool,
     #[cfg(feature = "kubernetes")]

@@ -41,7 +41,7 @@ impl Book {
     pub(crate) async fn open(servers: &Servers) -> Result<Self, Error> {
         #[cfg(feature = "kubernetes")]
         if servers.place.is_meant() {
-            let cluster = cluster::open(&servers.place).await?;
+            let cluster = cluster::open(servers).await?;
             return Ok(Self::Cluster(Rules::new(cluster)));
         }
         Client::controller(servers).map(Self::Controller)

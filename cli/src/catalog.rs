@@ -37,7 +37,7 @@ impl Catalog {
     pub(crate) async fn open(servers: &Servers) -> Result<Self, Error> {
         #[cfg(feature = "kubernetes")]
         if servers.place.is_meant() {
-            return cluster::open(&servers.place).await.map(Self::Cluster);
+            return cluster::open(servers).await.map(Self::Cluster);
         }
         Client::registry(servers).map(Self::Registry)
     }

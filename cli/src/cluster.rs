@@ -7,12 +7,13 @@ mod objects;
 mod rules;
 mod write;
 
+use std::io::Write;
 use std::time::Duration;
 
-use a8_common::kubernetes::{Cluster, OpenError, api_reason, lacking_permission};
+use a8_common::kubernetes::{Cluster, Named, OpenError, api_reason, lacking_permission};
 use kube::core::Status;
 
-use crate::args::Place;
+use crate::args::Servers;
 use crate::error::Error;
 use crate::wire::Refusal;
 
@@ -24,17 +25,25 @@ pub(crate) const FIELD_MANAGER: &str = "a8ctl";
 /// How long the API server may take to answer a call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The cluster of `place`. Nothing is asked of it yet.
+/// The cluster that is meant. Nothing is asked of it yet.
 ///
 /// # Errors
 /// [`Error::NoCluster`].
-pub(crate) async fn open(place: &Place) -> Result<Cluster, Error> {
-    let (context, namespace) = (place.context.as_deref(), place.namespace.as_deref());
-    let opened = match &place.kubeconfig {
-        Some(file) => Cluster::of_kubeconfig_file(file, context, namespace).await,
-        None => Cluster::of_kubeconfig(context, namespace).await,
+pub(crate) async fn open(servers: &Servers) -> Result<Cluster, Error> {
+    let place = &servers.place;
+    let named = Named {
+        kubeconfig: place.kubeconfig.clone(),
+        context: place.context.clone(),
+        namespace: place.namespace.clone(),
+        tell: servers.debug.then_some(tell),
     };
+    let opened = Cluster::named(&named).await;
     opened.map_err(|e| Error::NoCluster(why(&e)))
+}
+
+/// The trace of `--debug`. What cannot be written has no reader.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The causes, on one line.

@@ -27,7 +27,7 @@ impl Guide {
     pub(crate) async fn open(servers: &Servers, explain: &Explain) -> Result<Self, Error> {
         #[cfg(feature = "kubernetes")]
         if servers.place.is_meant() {
-            return cluster::open(&servers.place).await.map(Self::Cluster);
+            return cluster::open(servers).await.map(Self::Cluster);
         }
         Client::sidecar(&explain.sidecar_url, servers.debug).map(Self::Sidecar)
     }

@@ -23,7 +23,7 @@ pub mod rule_objects;
 pub mod whoami;
 
 #[cfg(feature = "kubernetes")]
-pub use cluster::{Cluster, OpenError};
+pub use cluster::{Cluster, Named, OpenError};
 pub use config::{Config, Names};
 #[cfg(feature = "kubernetes")]
 pub use follow::{Told, Trouble, Wanted, api_reason, follow, lacking_permission};

@@ -68,6 +68,21 @@ impl Desk {
     }
 }
 
+#[tokio::test]
+async fn debug_shows_the_talk_without_the_token() {
+    let cluster = Cluster::start().await;
+    let kubeconfig = cluster.api.admin_kubeconfig();
+    let run = Desk::cluster(&kubeconfig)
+        .run(&["--debug", "rule-get", "-a"])
+        .await;
+    let told = String::from_utf8(run.stderr).unwrap();
+    for line in ["> GET /apis/", "/routingrules", "< 200"] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert!(kubeconfig.contains(&cluster.api.admin_token()));
+    assert!(!told.contains(&cluster.api.admin_token()), "{told}");
+}
+
 /// The rule files of the examples.
 fn rule_files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");

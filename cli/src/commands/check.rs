@@ -72,7 +72,7 @@ pub(super) async fn run(
     listing: &Listing,
     console: &mut Console,
 ) -> Result<(), Error> {
-    let findings = match cluster::open(&servers.place).await {
+    let findings = match cluster::open(servers).await {
         Ok(cluster) => look(&cluster).await,
         Err(e) if listing.output == Format::Table => return Err(e),
         // Machines read one form, whatever is found.

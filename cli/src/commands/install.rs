@@ -18,7 +18,7 @@ pub(super) async fn run(
     console: &mut Console,
 ) -> Result<(), Error> {
     let place = &servers.place;
-    let opened = cluster::open(place).await;
+    let opened = cluster::open(servers).await;
     if install.apply {
         let cluster = opened?;
         let manifests = manifests::all(install, &cluster.namespace);

@@ -1,12 +1,15 @@
 //! The way to a cluster.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::{Request, Response};
 use kube::Client;
+use kube::client::{Body, ClientBuilder};
 use kube::config::{
     AuthInfo, Config as Connection, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
 };
+use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use super::config::Config;
 
@@ -29,6 +32,19 @@ pub struct Cluster {
     pub client: Client,
     /// The namespace.
     pub namespace: String,
+}
+
+/// A cluster as people name it.
+#[derive(Debug, Clone, Default)]
+pub struct Named {
+    /// The kubeconfig; else it is the one that `KUBECONFIG` names, or that of the user.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig; else it is the current one.
+    pub context: Option<String>,
+    /// The namespace; else it is that of the context.
+    pub namespace: Option<String>,
+    /// Is told of each request and each answer, one line each.
+    pub tell: Option<fn(&str)>,
 }
 
 /// Why there is no way to a cluster.
@@ -75,61 +91,64 @@ impl Cluster {
             connection.root_cert = None;
             connection.root_cert_file = Some(file.clone());
         }
-        Self::with(connection, config.namespace.clone())
+        Self::with(connection, config.namespace.clone(), None)
     }
 
-    /// A cluster by the kubeconfig, or by one of its contexts; in a pod without a kubeconfig
-    /// the cluster that it is in.
+    /// A cluster as people name it. In a pod without a kubeconfig it is the one that the pod is
+    /// in, if neither a file nor a context is named. Nothing is asked of the API server yet.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn of_kubeconfig(
-        context: Option<&str>,
-        namespace: Option<&str>,
-    ) -> Result<Self, OpenError> {
-        let options = in_context(context);
-        let connection = match Connection::from_kubeconfig(&options).await {
-            Ok(connection) => connection,
-            Err(_) if context.is_none() && Path::new(TOKEN_FILE).exists() => {
+    pub async fn named(named: &Named) -> Result<Self, OpenError> {
+        let options = KubeConfigOptions {
+            context: named.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let connection = match &named.kubeconfig {
+            Some(file) => {
+                let read = Kubeconfig::read_from(file).map_err(OpenError::Kubeconfig)?;
+                Connection::from_custom_kubeconfig(read, &options).await
+            }
+            None => Connection::from_kubeconfig(&options).await,
+        };
+        let anywhere = named.kubeconfig.is_none() && named.context.is_none();
+        let connection = match connection {
+            Err(_) if anywhere && Path::new(TOKEN_FILE).exists() => {
                 Connection::incluster().map_err(OpenError::InCluster)?
             }
-            Err(e) => return Err(OpenError::Kubeconfig(e)),
+            other => other.map_err(OpenError::Kubeconfig)?,
         };
-        Self::with(connection, namespace.map(str::to_owned))
+        Self::with(connection, named.namespace.clone(), named.tell)
     }
 
-    /// The same by the kubeconfig of this name.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub async fn of_kubeconfig_file(
-        file: &Path,
-        context: Option<&str>,
-        namespace: Option<&str>,
+    fn with(
+        mut connection: Connection,
+        namespace: Option<String>,
+        tell: Option<fn(&str)>,
     ) -> Result<Self, OpenError> {
-        let options = in_context(context);
-        let read = Kubeconfig::read_from(file).map_err(OpenError::Kubeconfig)?;
-        let connection = Connection::from_custom_kubeconfig(read, &options).await;
-        let connection = connection.map_err(OpenError::Kubeconfig)?;
-        Self::with(connection, namespace.map(str::to_owned))
-    }
-
-    fn with(mut connection: Connection, namespace: Option<String>) -> Result<Self, OpenError> {
         connection.connect_timeout = Some(CONNECT_TIMEOUT);
         connection.read_timeout = Some(READ_TIMEOUT);
         connection.write_timeout = Some(WRITE_TIMEOUT);
         // It would go on for minutes, and nobody would be told why.
         connection.default_retry = false;
         let namespace = namespace.unwrap_or_else(|| connection.default_namespace.clone());
-        let client = Client::try_from(connection).map_err(|e| OpenError::Client(Box::new(e)))?;
+        let builder = ClientBuilder::try_from(connection);
+        let builder = builder.map_err(|e| OpenError::Client(Box::new(e)))?;
+        let client = match tell {
+            None => builder.build(),
+            // Outside of what adds the credentials, which nobody is told.
+            Some(tell) => builder
+                .with_layer(&MapRequestLayer::new(move |request: Request<Body>| {
+                    tell(&format!("> {} {}", request.method(), request.uri()));
+                    request
+                }))
+                .with_layer(&MapResponseLayer::new(move |answer: Response<_>| {
+                    tell(&format!("< {}", answer.status()));
+                    answer
+                }))
+                .build(),
+        };
         Ok(Self { client, namespace })
-    }
-}
-
-fn in_context(context: Option<&str>) -> KubeConfigOptions {
-    KubeConfigOptions {
-        context: context.map(str::to_owned),
-        ..KubeConfigOptions::default()
     }
 }
 

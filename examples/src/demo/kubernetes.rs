@@ -14,7 +14,7 @@ mod pages;
 
 use std::time::Instant;
 
-use a8_common::kubernetes::{Cluster, api_reason};
+use a8_common::kubernetes::{Cluster, Named, api_reason};
 use a8_common::run::chain;
 use a8_common::task::Stop;
 
@@ -98,7 +98,11 @@ pub async fn run(options: &Options, stop: &Stop) -> Result<(), Error> {
 
 /// Looks at the cluster, asks, and brings the images. `None` when that was all.
 async fn prepare(options: &Options) -> Result<Option<Cluster>, Error> {
-    let cluster = Cluster::of_kubeconfig(None, Some(&options.namespace)).await;
+    let cluster = Cluster::named(&Named {
+        namespace: Some(options.namespace.clone()),
+        ..Named::default()
+    })
+    .await;
     let cluster = cluster.map_err(|e| Error::NoCluster(chain(&e)))?;
     let version = cluster.client.apiserver_version().await;
     let version = version.map_err(|e| Error::NoCluster(api_reason(&e)))?;
