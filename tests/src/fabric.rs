@@ -110,8 +110,16 @@ impl Fabric {
         let (proxy, port) = (ports::free(), ports::free());
         let config =
             format!("  tcp_proxies: [{{service: {service}, listener_port: {port}}}]\n  {more}\n");
-        let sidecar = self.start_sidecar(proxy, "gateway", "none", "", &config);
+        let gateway = identity("gateway", "none");
+        let sidecar = self.start_sidecar(proxy, &gateway, "", &config);
         (sidecar.await, SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    /// Starts a sidecar that only calls, as `service`, which is JSON or YAML; `own` is added to
+    /// its `proxy_config`.
+    pub async fn caller(&self, service: &str, own: &str) -> Sidecar {
+        let own = format!("  {own}\n");
+        self.start_sidecar(ports::free(), service, "", &own).await
     }
 
     /// Starts a sidecar that registers `name` at `port`, to be spoken to by TCP.
@@ -123,18 +131,12 @@ impl Fabric {
 
     /// Starts a sidecar with `more` in its configuration, and waits until it is ready.
     async fn sidecar_at(&self, proxy: u16, name: &str, version: &str, more: &str) -> Sidecar {
-        self.start_sidecar(proxy, name, version, more, "").await
+        self.start_sidecar(proxy, &identity(name, version), more, "")
+            .await
     }
 
     /// Does the same with `own` at the end of its `proxy_config`.
-    async fn start_sidecar(
-        &self,
-        proxy: u16,
-        name: &str,
-        version: &str,
-        more: &str,
-        own: &str,
-    ) -> Sidecar {
+    async fn start_sidecar(&self, proxy: u16, service: &str, more: &str, own: &str) -> Sidecar {
         let admin = ports::free();
         let workers = match own.contains("worker_threads") {
             true => "",
@@ -142,7 +144,7 @@ impl Fabric {
         };
         let registries = self.registry_urls.as_ref().unwrap_or(&self.registry.url);
         let config = format!(
-            "service:\n  name: {name}\n  tags: [version={version}]\nproxy: true\n{more}\
+            "service: {service}\nproxy: true\n{more}\
              registry:\n  url: {}\ncontroller:\n  url: {}\nproxy_config:\n  \
              http_listener_port: {proxy}\n  admin_port: {admin}\n{workers}{own}",
             registries, self.controller.url
@@ -284,6 +286,11 @@ pub async fn load(
         answers.push(sidecar.get(path, None).await);
     }
     answers
+}
+
+/// Who a sidecar stands for.
+fn identity(name: &str, version: &str) -> String {
+    format!("{{name: {name}, tags: [version={version}]}}")
 }
 
 /// Waits until `url` answers 200.

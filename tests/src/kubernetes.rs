@@ -1,6 +1,8 @@
 //! A cluster without nodes: the API server of the test kit, pods that are instances in the
-//! test's own process, and sidecars as real processes with the permissions of their manifest.
+//! test's own process, and controllers and sidecars as real processes with the permissions of
+//! their manifest.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use a8_apiserver::{ApiServer, Options};
@@ -16,6 +18,8 @@ const RBAC: &str = include_str!("../../kubernetes/rbac.yaml");
 
 /// The namespace that everything is in.
 pub const NAMESPACE: &str = "default";
+/// The account of controllers in the manifest.
+pub const CONTROLLER: &str = "a8-controller";
 const RULES: &str = "routingrules.amalgam8.io";
 const SLICES: &str = "endpointslices.discovery.k8s.io";
 
@@ -45,10 +49,10 @@ impl Cluster {
     pub async fn bare() -> Self {
         let api = ApiServer::start(Options::default()).await;
         api.apply_yaml(RBAC).await;
-        Self {
-            api,
-            folder: tempfile::tempdir().unwrap(),
-        }
+        let folder = tempfile::tempdir().unwrap();
+        let cluster = Self { api, folder };
+        std::fs::write(cluster.authority(), cluster.api.ca_pem()).unwrap();
+        cluster
     }
 
     /// Installs the definition of the resource.
@@ -59,44 +63,60 @@ impl Cluster {
     /// Makes a pod of `service`, ready, with the label `version`. It answers by itself.
     pub async fn pod(&self, service: &str, version: &str) -> Pod {
         let instance = Instance::start(Speaks::One, service, version).await;
-        let name = format!("{service}-{version}-{}", instance.address.port());
-        let pod = Pod { name, instance };
-        self.label(&pod, &json!({"app": service, "version": version}));
-        self.slice(&pod, service, true);
-        pod
+        let labels = json!({"app": service, "version": version});
+        let name = self.pod_at(service, &labels, instance.address);
+        Pod { name, instance }
+    }
+
+    /// Makes a pod of `service`, ready, for what listens at `address`; its name.
+    pub fn pod_at(&self, service: &str, labels: &Value, address: SocketAddr) -> String {
+        let name = format!("pod-{}", address.port());
+        self.put_pod(&name, labels);
+        self.put_slice(&name, service, address.port(), true);
+        name
     }
 
     /// Gives a pod these labels and no others.
     pub fn label(&self, pod: &Pod, labels: &Value) {
+        self.put_pod(&pod.name, labels);
+    }
+
+    /// Says whether a pod of `service` is ready.
+    pub fn slice(&self, pod: &Pod, service: &str, ready: bool) {
+        self.put_slice(&pod.name, service, pod.instance.address.port(), ready);
+    }
+
+    fn put_pod(&self, name: &str, labels: &Value) {
         // Loopback is no address that a real API server would take.
         self.api.put_unchecked(json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": pod.name, "namespace": NAMESPACE, "labels": labels, "uid": pod.uid()},
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels,
+                "uid": format!("uid-{name}")},
             "spec": {"containers": [{"name": "app", "image": "app"}]},
             "status": {"phase": "Running", "podIP": "127.0.0.1"},
         }));
     }
 
-    /// Says whether a pod of `service` is ready.
-    pub fn slice(&self, pod: &Pod, service: &str, ready: bool) {
-        let uid = self.api.get("pods", NAMESPACE, &pod.name).unwrap()["metadata"]["uid"].clone();
+    fn put_slice(&self, pod: &str, service: &str, port: u16, ready: bool) {
+        let uid = self.api.get("pods", NAMESPACE, pod).unwrap()["metadata"]["uid"].clone();
         self.api.put_unchecked(json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {"name": pod.slice(service), "namespace": NAMESPACE,
+            "metadata": {"name": slice_of(pod, service), "namespace": NAMESPACE,
                 "labels": {"kubernetes.io/service-name": service}},
             "addressType": "IPv4",
-            "ports": [{"name": "http", "port": pod.instance.address.port(), "protocol": "TCP"}],
+            "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
             "endpoints": [{
                 "addresses": ["127.0.0.1"],
                 "conditions": {"ready": ready, "serving": ready, "terminating": false},
-                "targetRef": {"kind": "Pod", "name": pod.name, "namespace": NAMESPACE, "uid": uid},
+                "targetRef": {"kind": "Pod", "name": pod, "namespace": NAMESPACE, "uid": uid},
             }],
         }));
     }
 
     /// Takes a pod out of `service`.
     pub fn no_slice(&self, pod: &Pod, service: &str) {
-        self.api.delete(SLICES, NAMESPACE, &pod.slice(service));
+        self.api
+            .delete(SLICES, NAMESPACE, &slice_of(&pod.name, service));
     }
 
     /// Writes a rule, as kubectl would.
@@ -114,13 +134,35 @@ impl Cluster {
         self.api.delete(RULES, NAMESPACE, name);
     }
 
+    /// What a controller is to be started with.
+    pub fn controller_args(&self) -> Vec<String> {
+        let token = self.api.service_account_token(NAMESPACE, CONTROLLER);
+        vec![
+            "--database_type=kubernetes".to_owned(),
+            format!("--database_namespace={NAMESPACE}"),
+            format!("--kubernetes_url={}", self.api.url()),
+            format!("--kubernetes_ca_cert_file={}", self.authority().display()),
+            format!("--kubernetes_token={token}"),
+        ]
+    }
+
+    /// The file with the certificate that the API server is verified with.
+    fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
     /// A sidecar of the account that the manifests have for it, with its token.
     pub async fn sidecar(&self, service: &str) -> (Sidecar, String) {
-        let token = self.api.service_account_token(NAMESPACE, "a8-sidecar");
+        let token = self.sidecar_token();
         let sidecar = self
             .sidecar_as(&token, json!({"service": {"name": service}}))
             .await;
         (sidecar, token)
+    }
+
+    /// A token of the account that the manifests have for sidecars.
+    pub fn sidecar_token(&self) -> String {
+        self.api.service_account_token(NAMESPACE, "a8-sidecar")
     }
 
     /// A sidecar with a token, and with `more` in its configuration.
@@ -139,12 +181,11 @@ impl Cluster {
     fn config(&self, token: &str, more: Value) -> (PathBuf, u16, u16) {
         let (port, admin) = (ports::free(), ports::free());
         let file = |name: &str| self.folder.path().join(format!("{port}-{name}"));
-        std::fs::write(file("ca.pem"), self.api.ca_pem()).unwrap();
         let mut config = json!({
             "proxy": true,
             "discovery_adapter": "kubernetes",
             "rules_adapter": "kubernetes",
-            "kubernetes": {"url": self.api.url(), "token": token, "ca_cert_file": file("ca.pem")},
+            "kubernetes": {"url": self.api.url(), "token": token, "ca_cert_file": self.authority()},
             "proxy_config": {
                 "http_listener_port": port, "admin_port": admin, "worker_threads": 1,
                 "access_log": file("access.log"),
@@ -173,14 +214,9 @@ pub fn to(service: &str, version: &str) -> Value {
     json!({"destination": service, "route": {"backends": [{"tags": [format!("version={version}")]}]}})
 }
 
-impl Pod {
-    fn uid(&self) -> String {
-        format!("uid-{}", self.name)
-    }
-
-    fn slice(&self, service: &str) -> String {
-        format!("{service}-{}", self.instance.address.port())
-    }
+/// The name of the slice that has this pod alone.
+fn slice_of(pod: &str, service: &str) -> String {
+    format!("{service}-{pod}")
 }
 
 /// Which versions answer now: several requests, each of which must be answered.

@@ -10,12 +10,11 @@
 //! | [`instance`] | an instance in the test's own process, which can vanish |
 //! | [`caller`] | a caller in the test's own process, in either version of HTTP |
 //! | [`epochs`] | which versions may answer while weights change |
-//! | [`cluster`] | a cluster for controllers, on an API server in the test's own process |
 //! | [`etcd`] | a real etcd of three members, over a [`net`] that can be cut |
 //! | [`ha`] | servers over that etcd under load, while all these fail in turn |
 //! | [`soak`] | a long run under load and churn, and its judgement |
 //! | [`ports`] | ports for processes that have to be told theirs |
-//! | [`kubernetes`] | a cluster without nodes: an API server, pods, and sidecars that ask it |
+//! | [`kubernetes`] | a cluster without nodes: an API server, pods, controllers and sidecars that ask it |
 //! | [`jwt`] | tokens, good and bad |
 //! | [`watch`] | a reader of a watch stream |
 //! | [`wait`] | waiting for something that becomes true |
@@ -30,7 +29,6 @@
 )]
 
 pub mod caller;
-pub mod cluster;
 pub mod epochs;
 pub mod etcd;
 pub mod fabric;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use a8_tests::cluster::{ACCOUNT, Cluster, NAMESPACE};
+use a8_tests::kubernetes::{CONTROLLER, Cluster, NAMESPACE};
 use a8_tests::process::Process;
 use a8_tests::server::Server;
 use a8_tests::wait;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const RULES: &str = "routingrules.amalgam8.io";
 
 async fn controller(cluster: &Cluster, more: &[&str]) -> Server {
-    let args = cluster.args();
+    let args = cluster.controller_args();
     let args: Vec<&str> = args
         .iter()
         .map(String::as_str)
@@ -148,7 +148,7 @@ async fn an_account_needs_what_is_documented_and_nothing_else() {
     ];
     assert!(beyond.iter().all(|one| looked.contains(one)), "{beyond:?}");
     // And whatever the manifest allows was needed.
-    let user = format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}");
+    let user = format!("system:serviceaccount:{NAMESPACE}:{CONTROLLER}");
     let done: BTreeSet<String> = asked
         .iter()
         .filter(|asked| asked.user == user && asked.namespace == NAMESPACE)
@@ -162,7 +162,7 @@ async fn an_account_needs_what_is_documented_and_nothing_else() {
         .collect();
     let role = cluster
         .api
-        .get("roles.rbac.authorization.k8s.io", NAMESPACE, ACCOUNT);
+        .get("roles.rbac.authorization.k8s.io", NAMESPACE, CONTROLLER);
     let role = role.unwrap();
     // A renewal comes later, and an event is patched when it is told again.
     let later = ["update leases", "patch events"];
@@ -313,9 +313,9 @@ async fn an_outage_of_the_api_server_stops_no_reader() {
 
 #[tokio::test]
 async fn without_the_definition_it_starts_and_says_what_to_run() {
-    let cluster = Cluster::without_definition().await;
+    let cluster = Cluster::bare().await;
     let mut args = vec!["--api_port=0".to_owned(), "--log_format=json".to_owned()];
-    args.extend(cluster.args());
+    args.extend(cluster.controller_args());
     let process = Process::start("a8controller", &args, &[]);
     let address = process.logged("listening").await["address"].clone();
     let port = address
@@ -370,7 +370,7 @@ async fn a_missing_permission_is_named_and_only_writes_need_it() {
     let controller = controller(&cluster, &[]).await;
     let mut role = cluster
         .api
-        .get("roles.rbac.authorization.k8s.io", NAMESPACE, ACCOUNT)
+        .get("roles.rbac.authorization.k8s.io", NAMESPACE, CONTROLLER)
         .unwrap();
     role["rules"][0]["verbs"] = json!(["get", "list", "watch"]);
     cluster.api.put(role);
@@ -396,7 +396,7 @@ async fn a_token_must_be_for_the_namespace_of_the_cluster() {
             .send()
     };
     list(NAMESPACE).await.expect(200);
-    for other in ["default", "other"] {
+    for other in ["elsewhere", "other"] {
         list(other).await.refused(403, "other_namespace");
     }
     controller.get("/v1/rules").await.refused(401, "");

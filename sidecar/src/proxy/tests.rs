@@ -5,7 +5,6 @@ mod affinity;
 mod agreement;
 mod bodies;
 mod body_limits;
-mod cases;
 mod connections;
 mod draining;
 mod ejection;

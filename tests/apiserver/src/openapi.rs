@@ -1,5 +1,7 @@
 //! The published schemas: what kubectl validates with, and explains.
 
+mod swagger;
+
 use serde_json::{Map, Value, json};
 
 use crate::api::call::Call;
@@ -14,6 +16,12 @@ pub(crate) fn page(call: &Call<'_>, kinds: &Kinds) -> Result<Reply, Failure> {
     match path {
         "/openapi/v2" => {
             let accept = call.accept.unwrap_or("application/json");
+            if swagger::is_meant(accept) {
+                return Ok(Reply::bytes(
+                    swagger::CONTENT_TYPE,
+                    swagger::encode(&v2(kinds)),
+                ));
+            }
             let wants_json = accept.contains("application/json") || accept.contains("*/*");
             if !wants_json {
                 return Err(Failure::not_acceptable());

@@ -9,7 +9,7 @@ mod write;
 
 use std::ops::Deref;
 
-use a8_tests::cluster::Cluster;
+use a8_tests::kubernetes::Cluster;
 use a8_tests::server::Server;
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ async fn started(database: Database) -> Controller {
         Database::Memory => on_store(&[]).await,
         Database::Kubernetes => {
             let cluster = Cluster::start().await;
-            let args = cluster.args();
+            let args = cluster.controller_args();
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
             Controller {
                 server: Server::controller(&args).await,

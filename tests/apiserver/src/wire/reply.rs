@@ -42,6 +42,7 @@ pub(crate) struct Reply {
 pub(crate) enum Content {
     Object(Value),
     Text(String),
+    Bytes(&'static str, Vec<u8>),
     Lines(Lines),
 }
 
@@ -62,6 +63,10 @@ impl Reply {
 
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::new(200, Content::Text(text.into()))
+    }
+
+    pub(crate) fn bytes(kind: &'static str, bytes: Vec<u8>) -> Self {
+        Self::new(200, Content::Bytes(kind, bytes))
     }
 
     pub(crate) fn failure(failure: &Failure) -> Self {
@@ -85,6 +90,7 @@ impl Reply {
             }
             Content::Object(object) => ("application/json", full(object.to_string() + "\n")),
             Content::Text(text) => ("text/plain; charset=utf-8", full(text)),
+            Content::Bytes(kind, bytes) => (kind, full(bytes)),
             Content::Lines(lines) => {
                 use futures_util::StreamExt;
                 let frames = lines.map(|line| line.map(Frame::data));
