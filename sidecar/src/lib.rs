@@ -9,6 +9,7 @@
 //! | [`register`] | keeps the service registered |
 //! | [`proxy`] | the data plane: one thread per core |
 //! | [`state`] | the one owner of what is routed by |
+//! | [`supervise`] | processes beside the sidecar, and all its children |
 
 pub mod admin;
 pub mod app;
@@ -17,6 +18,7 @@ pub mod identity;
 pub mod proxy;
 pub mod register;
 pub mod state;
+pub mod supervise;
 
 #[cfg(test)]
 mod testkit;
