@@ -60,7 +60,7 @@ use std::time::Duration;
 use a8_common::task::{Stop, Tasks};
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tracing::error;
 
 pub use access_log::Target as AccessLog;
@@ -127,8 +127,12 @@ pub struct Shared {
 }
 
 /// How a worker is told to end.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Ending {
+    /// To say when it serves no request; it goes on.
+    ask: Stop,
+    /// Where it says so, once.
+    idle: Arc<Semaphore>,
     /// No further connections and requests.
     close: Stop,
     /// At once.
@@ -214,7 +218,12 @@ pub fn start(
     let mut proxy = Proxy {
         address: bound.http,
         tcp_addresses: bound.tcp,
-        ending: Ending::default(),
+        ending: Ending {
+            ask: Stop::new(),
+            idle: Arc::new(Semaphore::new(0)),
+            close: Stop::new(),
+            abort: Stop::new(),
+        },
         workers: Vec::new(),
         certificates: own.into_iter().chain(authorities).collect(),
         log: writer,
@@ -265,6 +274,15 @@ impl Proxy {
     /// The files of certificates that it keeps up with.
     pub fn certificates(&self) -> &[Kept] {
         &self.certificates
+    }
+
+    /// Waits until each worker has had a moment without a request, at most for `grace`. New
+    /// requests are served all the while; byte streams are none. Cancel-safe.
+    pub async fn quiet(&self, grace: Duration) {
+        self.ending.ask.fire();
+        let workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
+        // In vain when a worker has failed: it says nothing any more.
+        let _ = tokio::time::timeout(grace, self.ending.idle.acquire_many(workers)).await;
     }
 
     /// Stops accepting, lets requests in flight and byte streams end, at most for `grace`, and ends.

@@ -41,6 +41,8 @@ pub(super) struct Connection {
     head: RefCell<Vec<u8>>,
     /// Whether requests share the connection, as in HTTP/2.
     multiplexed: Cell<bool>,
+    /// Whether it has changed its protocol, and has no more requests.
+    upgraded: Cell<bool>,
     /// When what it waits for now began.
     since: Cell<Instant>,
     /// Since when the caller takes nothing of what there is for it.
@@ -111,6 +113,11 @@ impl Connection {
     pub(super) fn multiplex(&self) {
         self.multiplexed.set(true);
         self.opened();
+    }
+
+    /// It carries bytes of another protocol from now on.
+    pub(super) fn upgrade(&self) {
+        self.upgraded.set(true);
     }
 
     /// Whether requests share it, as in HTTP/2.
@@ -279,6 +286,7 @@ impl Connections {
             within_head: Cell::new(false),
             head: RefCell::default(),
             multiplexed: Cell::new(false),
+            upgraded: Cell::new(false),
             since: Cell::new(self.now.get()),
             stalled: Cell::new(None),
             expired: Cell::new(false),
@@ -292,6 +300,12 @@ impl Connections {
             .borrow_mut()
             .insert(key, Rc::downgrade(&connection));
         connection
+    }
+
+    /// Whether a request is being served. What an upgraded connection carries is none.
+    pub(super) fn any_request(&self) -> bool {
+        let mut open = self.all().into_iter();
+        open.any(|c| c.in_flight.get() > 0 && !c.upgraded.get())
     }
 
     /// Tells every connection to end after the request that it is serving.

@@ -213,6 +213,11 @@ impl Record {
         self.connection.is_multiplexed()
     }
 
+    /// The exchange becomes a byte stream.
+    pub(super) fn upgrade(&self) {
+        self.connection.upgrade();
+    }
+
     /// Has the end of the caller's connection told as a reset.
     pub(super) fn break_off(&self) {
         self.connection.break_off();

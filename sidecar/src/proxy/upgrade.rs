@@ -30,6 +30,7 @@ pub(super) fn switch(
     let (mut head, _) = answer.response.into_parts();
     let protocol = translate::upgrade(&head.headers).cloned();
     record.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
+    record.upgrade();
     headers::drop_hop_by_hop(&mut head.headers);
     let protocol = protocol.unwrap_or(HeaderValue::from_static("unknown"));
     translate::upgrade_to(&mut head.headers, protocol);

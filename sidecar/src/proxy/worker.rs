@@ -29,6 +29,8 @@ use super::{Ending, Shared};
 
 /// How often timeouts are looked after that need no precision.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often requests are looked for once the proxy waits for a moment without any.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The state of one worker thread.
 pub(super) struct Worker {
@@ -112,7 +114,12 @@ impl Worker {
             .map(|(port, listener)| Ok((port, TcpListener::from_std(listener)?)))
             .collect::<io::Result<Vec<_>>>()?;
         let housekeeping = async {
-            tokio::join!(self.sweep(), self.flush(), self.give_up());
+            tokio::join!(
+                self.sweep(),
+                self.flush(),
+                self.give_up(),
+                self.tell(&ending)
+            );
         };
         tokio::select! {
             () = housekeeping => {}
@@ -149,6 +156,15 @@ impl Worker {
             self.streams.none_left().await;
         };
         tokio::join!(http, tcp);
+    }
+
+    /// Says that there was a moment without a request, when that is asked for.
+    async fn tell(&self, ending: &Ending) {
+        ending.ask.wait().await;
+        while self.connections.any_request() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        ending.idle.add_permits(1);
     }
 
     async fn sweep(&self) {

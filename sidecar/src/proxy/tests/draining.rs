@@ -1,12 +1,14 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Response;
 use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use crate::proxy::{self, AccessLog, Listen};
-use crate::testkit::{DEADLINE, Fabric, Origin, instance, request, settings};
+use crate::testkit::{DEADLINE, Fabric, Origin, eventually, instance, request, settings};
 
 #[tokio::test]
 async fn requests_in_flight_end_and_idle_connections_close() {
@@ -98,4 +100,50 @@ async fn several_workers_share_a_port_that_no_stranger_can_share() {
     assert!(matches!(second, Err(proxy::StartError::Bind { .. })));
     first.drain(DEADLINE).await;
     start(Listen::Any(port)).unwrap();
+}
+
+#[tokio::test]
+async fn a_moment_without_requests_is_waited_for_while_new_ones_are_served() {
+    let gate = Arc::new(Notify::new());
+    let held = gate.clone();
+    let origin = Origin::new(move |request| {
+        let held = held.clone();
+        async move {
+            if request.uri().path() == "/held" {
+                held.notified().await;
+            }
+            Response::new(Full::from("done"))
+        }
+    })
+    .await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.start(proxy::Config {
+        workers: 2,
+        ..settings()
+    });
+    let to = proxy.address();
+    // A connection without a request is none.
+    let _idle = TcpStream::connect(to).await.unwrap();
+    let mut busy = TcpStream::connect(to).await.unwrap();
+    busy.write_all(b"GET /s/held HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    eventually(async || origin.connections() > 0).await;
+    let early = Duration::from_millis(100);
+    let mut quiet = Box::pin(proxy.quiet(DEADLINE));
+    assert!(tokio::time::timeout(early, &mut quiet).await.is_err());
+    assert_eq!(request(to, "GET /s/", &[]).await.status, 200);
+    assert!(tokio::time::timeout(early, &mut quiet).await.is_err());
+    gate.notify_one();
+    quiet.await;
+    // Nothing has ended by that.
+    assert_eq!(request(to, "GET /s/", &[]).await.status, 200);
+    busy.write_all(b"GET /s/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let mut text = [0; 4096];
+    assert!(busy.read(&mut text).await.unwrap() > 0);
+    proxy.drain(DEADLINE).await;
+    assert!(TcpStream::connect(to).await.is_err(), "nobody listens");
 }

@@ -245,6 +245,9 @@ async fn a_drain_lets_an_upgraded_connection_end() {
     let proxy = fabric.proxy(AccessLog::Off);
     let to = proxy.address();
     let mut stream = upgraded(to).await;
+    // It is not a request.
+    let quiet = tokio::time::timeout(DEADLINE / 2, proxy.quiet(DEADLINE));
+    quiet.await.unwrap();
     let mut draining = JoinSet::new();
     draining.spawn(proxy.drain(DEADLINE));
     eventually(async || TcpStream::connect(to).await.is_err()).await;
