@@ -1,7 +1,10 @@
 //! From a configuration to a running sidecar, and to its orderly end.
 
+mod applications;
 mod sources;
 
+use std::io;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +25,7 @@ use crate::proxy::Me;
 use crate::register::Registrar;
 use crate::state::{self, Names, Owner, Patience};
 use crate::{admin, proxy};
+use applications::Applications;
 use sources::{Caller, Sources};
 
 /// How long background work may take to end.
@@ -49,18 +53,29 @@ pub enum StartError {
     /// The proxy.
     #[error(transparent)]
     Proxy(#[from] proxy::StartError),
+    /// The signals of children, and those that end the process.
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
     /// The metrics.
     #[error("cannot set up metrics")]
     Metrics(#[from] prometheus::Error),
 }
 
-/// Runs a sidecar until `stop` fires, then ends it in order: readiness fails and the service
-/// is deregistered; requests are served on for a grace; nothing more is accepted; requests
-/// in flight end.
+/// Runs a sidecar until `stop` fires, or a supervised process ends whose end is its own. Then
+/// ends it in order: readiness fails and the service is deregistered; requests are served on
+/// for a grace; requests in flight end; supervised processes end, while the proxy serves their
+/// last calls; nothing more is accepted, and what is still in flight ends.
+///
+/// The code is that of the first of these processes to end, by itself or as it was told to.
+/// Without one it is 0.
 ///
 /// # Errors
 /// [`StartError`] when something that was asked for cannot be had.
-pub async fn serve(config: Config, log: telemetry::Control, stop: Stop) -> Result<(), StartError> {
+pub async fn serve(
+    config: Config,
+    log: telemetry::Control,
+    stop: Stop,
+) -> Result<ExitCode, StartError> {
     for remark in &config.remarks {
         warn!("{remark}");
     }
@@ -68,6 +83,7 @@ pub async fn serve(config: Config, log: telemetry::Control, stop: Stop) -> Resul
     let registry = Metrics::new(Registry::new())?;
     let admin_listener = http::listen(config.admin).await?;
     let tasks = Tasks::new(Stop::new());
+    let mut applications = Applications::new(&config, &tasks).map_err(StartError::Signals)?;
     // Fires when the service is to be taken away: at the end, or when an operator says so.
     let drain = stop.child();
 
@@ -139,18 +155,27 @@ pub async fn serve(config: Config, log: telemetry::Control, stop: Stop) -> Resul
         .instrument(info_span!("listener", listener = "admin")),
     );
 
-    stop.wait().await;
-    registration.finish(GRACE * 2).await;
-    if let Some((proxy, _)) = data_plane {
-        if deregisters {
-            tokio::time::sleep(config.deregister_grace).await;
+    let (proxy, routing) = data_plane
+        .map(|(proxy, shown)| (proxy, shown.status))
+        .unzip();
+    let code = tokio::select! {
+        () = stop.wait() => None,
+        code = applications.run(routing) => {
+            info!(code, "stopping with a command");
+            Some(code)
         }
-        info!("draining");
-        proxy.drain(config.drain_timeout).await;
+    };
+    registration.finish(GRACE * 2).await;
+    if deregisters && (proxy.is_some() || applications.any()) {
+        tokio::time::sleep(config.deregister_grace).await;
     }
+    if proxy.is_some() {
+        info!("draining");
+    }
+    let last = applications.end(proxy, config.drain_timeout).await;
     tasks.finish(GRACE).await;
     admin_tasks.finish(GRACE).await;
-    Ok(())
+    Ok(code.or(last).map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
 type Reporting = (Registrar, watch::Receiver<crate::register::Standing>);

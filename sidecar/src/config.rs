@@ -4,6 +4,7 @@
 //! refused where the operator would otherwise believe that they work.
 
 mod absent;
+mod commands;
 mod table;
 mod tcp;
 
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 use crate::identity::Itself;
 use crate::proxy::{AccessLog, Listen, Own, TcpProxy};
+use crate::supervise::Command;
 
 pub use table::COMPONENT;
 
@@ -39,6 +41,12 @@ pub struct Config {
     pub proxy: Option<Proxy>,
     /// Where the sidecar speaks of itself.
     pub admin: SocketAddr,
+    /// The processes to supervise.
+    pub commands: Vec<Command>,
+    /// How long they wait for the first routing state.
+    pub start_timeout: Duration,
+    /// How long they may take to end before they are killed.
+    pub stop_grace: Duration,
     /// How long the proxy serves on after it has deregistered.
     pub deregister_grace: Duration,
     /// How long requests in flight may go on once the sidecar stops.
@@ -143,6 +151,9 @@ impl Config {
                     .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
                 settings.port("admin_port").unwrap_or_default(),
             ),
+            commands: commands::read(settings),
+            start_timeout: settings.duration("start_timeout"),
+            stop_grace: settings.duration("stop_grace"),
             deregister_grace: settings.duration("deregister_grace"),
             drain_timeout: settings.duration("drain_timeout"),
             shown: settings.to_json(),

@@ -129,8 +129,9 @@ impl Fabric {
         self.sidecar_at(ports::free(), name, version, &more).await
     }
 
-    /// Starts a sidecar with `more` in its configuration, and waits until it is ready.
-    async fn sidecar_at(&self, proxy: u16, name: &str, version: &str, more: &str) -> Sidecar {
+    /// Starts a sidecar with `more` in its configuration, whose way out is the port `proxy`, and
+    /// waits until it is ready.
+    pub async fn sidecar_at(&self, proxy: u16, name: &str, version: &str, more: &str) -> Sidecar {
         self.start_sidecar(proxy, &identity(name, version), more, "")
             .await
     }

@@ -27,22 +27,17 @@ pub(super) fn refuse(settings: &Settings) -> Vec<String> {
         let why = "is set, but the DNS server is not available in this version";
         settings.refuse("dns", why);
     }
-    for (name, what) in [
-        ("healthchecks", "health checks are"),
-        ("commands", "supervision is"),
-    ] {
-        let given: Option<Value> = settings.section(name);
-        let empty = match &given {
-            None | Some(Value::Null) => true,
-            Some(Value::Array(items)) => items.is_empty(),
-            Some(_) => false,
-        };
-        if !empty {
-            settings.refuse(
-                name,
-                format!("is set, but {what} not available in this version"),
-            );
-        }
+    let given: Option<Value> = settings.section("healthchecks");
+    let empty = match &given {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(_) => false,
+    };
+    if !empty {
+        settings.refuse(
+            "healthchecks",
+            "is set, but health checks are not available in this version",
+        );
     }
     if settings.text("state_dir").is_some() {
         settings.refuse(
@@ -50,17 +45,12 @@ pub(super) fn refuse(settings: &Settings) -> Vec<String> {
             "is set, but keeping the state on disk is not available in this version",
         );
     }
-    if let Some(command) = settings.trailing().first() {
-        settings.refuse(
-            command,
-            "is given as a command to supervise; supervision is not available in this version",
-        );
-    }
     remarks(settings)
 }
 
 /// Harmless settings that have no effect, each with the reason.
 fn remarks(settings: &Settings) -> Vec<String> {
+    let supervises = settings.is_set("commands") || !settings.trailing().is_empty();
     let is = |name: &str, word: &str| settings.text(name).as_deref() == Some(word);
     let effects = [
         (
@@ -105,7 +95,16 @@ fn remarks(settings: &Settings) -> Vec<String> {
             is("rules_adapter", "filesystem"),
             "rules_adapter is not filesystem",
         ),
-        (&["tcp_proxies"], settings.flag("proxy"), "proxy is off"),
+        (
+            &["tcp_proxies", "start_timeout"],
+            settings.flag("proxy"),
+            "proxy is off",
+        ),
+        (
+            &["start_timeout", "stop_grace"],
+            supervises,
+            "there is no command to supervise",
+        ),
         (
             &[
                 "endpoint_host",

@@ -17,7 +17,7 @@ pub const COMPONENT: Component = Component {
         &CONTROLLER,
         &KUBERNETES,
         &PROXY,
-        &ENDING,
+        &LIFE,
         &telemetry::SETTINGS,
     ],
     trailing: Some("A command to supervise"),
@@ -298,9 +298,16 @@ const PROXY: Group = Group {
     ],
 };
 
-const ENDING: Group = Group {
-    title: "Stopping",
+const LIFE: Group = Group {
+    title: "Starting and stopping",
     settings: &[
+        Setting::new(
+            "start_timeout",
+            PATIENCE,
+            "How long supervised commands wait for the first routing state",
+        )
+        .at("proxy_config.start_timeout")
+        .or("10s"),
         Setting::new(
             "deregister_grace",
             PATIENCE,
@@ -315,5 +322,12 @@ const ENDING: Group = Group {
         )
         .at("proxy_config.drain_timeout")
         .or("15s"),
+        Setting::new(
+            "stop_grace",
+            PATIENCE,
+            "How long supervised commands may take to end before they are killed",
+        )
+        .at("proxy_config.stop_grace")
+        .or("10s"),
     ],
 };

@@ -129,7 +129,6 @@ fn what_would_silently_not_work_is_refused() {
         &["--dns"],
         &["--healthchecks=http://localhost/health"],
         &["--state_dir=/var/lib/a8"],
-        &["--", "python", "app.py"],
     ] {
         let args = [&["--proxy", "--service=a"], more].concat();
         let exit = with_servers(&args).unwrap_err();
@@ -140,9 +139,6 @@ fn what_would_silently_not_work_is_refused() {
             "{more:?}: {text}"
         );
     }
-    let exit = with_file("proxy: true\ncommands: [{cmd: [a]}]").unwrap_err();
-    assert!(exit.to_string().contains("not available"), "{exit}");
-    // Harmless ones are let pass.
 }
 
 #[test]

@@ -1,0 +1,99 @@
+//! The supervised processes in the life of the sidecar: when they start, and when they end.
+
+use std::io;
+use std::time::Duration;
+
+use a8_common::task::Tasks;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::proxy::Proxy;
+use crate::state::Status;
+use crate::supervise::{Command, Interrupts, Reaper, Supervisor};
+
+/// How long calls may go on that are in flight when the last process has ended, where the
+/// time for all of them is over.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
+/// The supervised processes, from before their start to their end.
+pub(super) struct Applications {
+    commands: Vec<Command>,
+    start_timeout: Duration,
+    stop_grace: Duration,
+    reaper: Reaper,
+    interrupts: Interrupts,
+    tasks: Tasks,
+    /// Once they are started.
+    supervisor: Option<Supervisor>,
+}
+
+impl Applications {
+    /// Prepares what `config` asks for, with a reaper that runs as one of `tasks` also when
+    /// that is nothing: the first process of a container inherits children.
+    ///
+    /// # Errors
+    /// Signals cannot be listened for.
+    pub(super) fn new(config: &Config, tasks: &Tasks) -> io::Result<Self> {
+        Ok(Self {
+            commands: config.commands.clone(),
+            start_timeout: config.start_timeout,
+            stop_grace: config.stop_grace,
+            reaper: Reaper::start(tasks)?,
+            interrupts: Interrupts::listen()?,
+            tasks: tasks.clone(),
+            supervisor: None,
+        })
+    }
+
+    /// Whether there are any to be supervised.
+    pub(super) fn any(&self) -> bool {
+        !self.commands.is_empty()
+    }
+
+    /// Starts them once there is something to route by, if there is a proxy that says so, and
+    /// waits for the end of the first whose end is that of the sidecar. Returns its code.
+    ///
+    /// Cancel-safe: what was started goes on.
+    pub(super) async fn run(&mut self, proxy: Option<watch::Receiver<Status>>) -> u8 {
+        if !self.any() {
+            return std::future::pending().await;
+        }
+        if let Some(mut status) = proxy {
+            let routing = status.wait_for(|status| status.routing);
+            if timeout(self.start_timeout, routing).await.is_err() {
+                warn!("there is nothing to route by yet, the commands are started all the same");
+            }
+        }
+        let supervisor = Supervisor::start(&self.commands, &self.reaper, &self.tasks);
+        self.supervisor.insert(supervisor).ended().await
+    }
+
+    /// Ends the processes, and with the last one the proxy: their way out is open until they
+    /// are gone. Their calls may take `drain_timeout` before they are told to end, what is in
+    /// flight after them what is left of that. Returns the code of the first process to end
+    /// whose end is that of the sidecar, if there is one.
+    pub(super) async fn end(mut self, proxy: Option<Proxy>, drain_timeout: Duration) -> Option<u8> {
+        let signal = self.interrupts.stopping();
+        let mut left = drain_timeout;
+        let mut code = None;
+        if let Some(supervisor) = self.supervisor {
+            if let Some(proxy) = &proxy {
+                let began = Instant::now();
+                tokio::select! {
+                    () = proxy.quiet(drain_timeout) => {}
+                    () = supervisor.gone() => {}
+                }
+                left = drain_timeout.saturating_sub(began.elapsed());
+                left = left.max(LAST_CALLS.min(drain_timeout));
+            }
+            info!(signal = signal.as_raw(), "ending the commands");
+            code = supervisor.stop(signal, self.stop_grace).await;
+        }
+        if let Some(proxy) = proxy {
+            proxy.drain(left).await;
+        }
+        code
+    }
+}

@@ -1,0 +1,161 @@
+//! Applications that their sidecar starts and ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step is a failed test"
+)]
+
+use std::path::Path;
+
+use a8_tests::fabric::{Fabric, Sidecar};
+use a8_tests::process::Process;
+use a8_tests::{ports, wait};
+use rustix::process::Signal;
+use tokio::net::TcpStream;
+
+/// The configuration of a command that is a script in `folder`; it says when it is there.
+fn command(folder: &Path, script: &str) -> String {
+    let lines = format!("cd {}; {script}", folder.display());
+    let lines = serde_json::to_string(&lines).unwrap();
+    format!("commands:\n- cmd: {lines}\n  on_exit: terminate\n")
+}
+
+/// What goes on until there is a signal.
+const WAITS: &str = "echo ready > ready; while :; do sleep 0.05; done";
+
+/// Waits until a file says something, and returns that.
+async fn said(file: &Path) -> String {
+    wait::until(&format!("{}", file.display()), || async {
+        match std::fs::read_to_string(file) {
+            Ok(text) if !text.is_empty() => Ok(text.trim().to_owned()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
+
+async fn code(mut sidecar: Sidecar) -> Option<i32> {
+    sidecar.process.exit().await.code()
+}
+
+#[tokio::test]
+async fn an_application_that_is_told_to_end_can_still_make_its_last_calls() {
+    let fabric = Fabric::start().await;
+    let service = fabric.service("helloworld", "v1", &[], false).await;
+    fabric.settled(&[&service.sidecar], 1).await;
+    let (folder, proxy) = (tempfile::tempdir().unwrap(), ports::free());
+    // A connection of its own, made when the sidecar has long begun to end.
+    let call = format!(
+        "curl --silent --output /dev/null --write-out %{{http_code}} \
+         http://127.0.0.1:{proxy}/helloworld/hello"
+    );
+    let script = format!("trap '{call} > last; exit 3' TERM; {call} > first; {WAITS}");
+    let more = command(folder.path(), &script);
+    let sidecar = fabric.sidecar_at(proxy, "app", "v1", &more).await;
+    said(&folder.path().join("ready")).await;
+    // There was something to route by before it was started.
+    assert_eq!(said(&folder.path().join("first")).await, "200");
+    sidecar.process.signal(Signal::TERM);
+    assert_eq!(said(&folder.path().join("last")).await, "200");
+    assert_eq!(code(sidecar).await, Some(3));
+    assert!(TcpStream::connect(("127.0.0.1", proxy)).await.is_err());
+}
+
+#[tokio::test]
+async fn the_sidecar_ends_in_order_with_its_application() {
+    let fabric = Fabric::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = "while [ ! -e go ]; do sleep 0.02; done; exit 7";
+    let more = command(folder.path(), script)
+        + "register: true\nendpoint: {host: 127.0.0.1, port: 1, type: http}\n";
+    let sidecar = fabric.sidecar_at(ports::free(), "app", "v1", &more).await;
+    fabric.settled(&[&sidecar], 1).await;
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    assert_eq!(code(sidecar).await, Some(7));
+    let left = fabric.registry.get("/api/v1/instances").await;
+    assert_eq!(left.expect(200).json()["instances"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn who_does_not_end_in_time_is_killed() {
+    let fabric = Fabric::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("trap '' TERM; {WAITS}");
+    let more = command(folder.path(), &script);
+    let own = "worker_threads: 1\n  stop_grace: 100ms\n".to_owned() + &more;
+    let sidecar = fabric.caller("app", &own).await;
+    said(&folder.path().join("ready")).await;
+    sidecar.process.signal(Signal::TERM);
+    assert_eq!(code(sidecar).await, Some(137));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_sidecar_and_its_application_at_once() {
+    let fabric = Fabric::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("trap '' TERM; echo $$ > pid; {WAITS}");
+    let more = command(folder.path(), &script);
+    let own = "worker_threads: 1\n  stop_grace: 1h\n".to_owned() + &more;
+    let sidecar = fabric.caller("app", &own).await;
+    said(&folder.path().join("ready")).await;
+    let pid = said(&folder.path().join("pid")).await;
+    sidecar.process.signal(Signal::TERM);
+    sidecar.process.logged("ending the commands").await;
+    sidecar.process.signal(Signal::INT);
+    assert_eq!(code(sidecar).await, Some(130));
+    wait::until("the application to be gone", || async {
+        match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Ok(stat) if !stat.contains(") Z ") => Err(stat),
+            _ => Ok(()),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_command_after_the_flags_does_not_wait_for_ever_for_something_to_route_by() {
+    let nowhere = format!("http://127.0.0.1:{}", ports::free());
+    let args = [
+        "--proxy".to_owned(),
+        "--service=app".to_owned(),
+        format!("--registry_url={nowhere}"),
+        format!("--controller_url={nowhere}"),
+        "--http_listener_port=0".to_owned(),
+        "--admin_port=0".to_owned(),
+        "--start_timeout=50ms".to_owned(),
+        "--".to_owned(),
+        "/bin/sh".to_owned(),
+        "-c".to_owned(),
+        "echo \"$A8_SERVICE-$1\"; kill -USR1 $$".to_owned(),
+        "sh".to_owned(),
+        "--proxy".to_owned(),
+    ];
+    let mut process = Process::start("a8sidecar", &args, &[("A8_SERVICE", "inherited")]);
+    assert_eq!(process.exit().await.code(), Some(128 + 10));
+    wait::until("what the command said", || async {
+        match process.stdout().trim() {
+            "inherited---proxy" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    })
+    .await;
+    let log = process.stderr();
+    assert!(log.contains("nothing to route by yet"), "{log}");
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_there_ends_the_sidecar() {
+    let fabric = Fabric::start().await;
+    let file = fabric.folder.path().join("sidecar.yaml");
+    let (registry, controller) = (&fabric.registry.url, &fabric.controller.url);
+    let text = format!(
+        "proxy: true\nservice: app\nregistry: {{url: {registry}}}\n\
+         controller: {{url: {controller}}}\n\
+         proxy_config: {{http_listener_port: 0, admin_port: 0}}\n\
+         commands:\n- cmd: [a8-no-such-program]\n  on_exit: terminate\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let args = [format!("--config={}", file.display())];
+    let mut process = Process::start("a8sidecar", &args, &[]);
+    assert_eq!(process.exit().await.code(), Some(127));
+}
