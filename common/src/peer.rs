@@ -1,7 +1,7 @@
 //! A control-plane server as its clients know it: one or several base URLs, a token, and the
 //! certificates it is trusted by. Used by the watch client and by the registration client.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -127,6 +127,32 @@ pub enum OpenError {
     Client(#[source] reqwest::Error),
 }
 
+/// What all our clients of HTTP have in common: they go straight to whom they ask, trust the
+/// authorities in a file or else those of the system, and follow no redirection. Without
+/// `https` no authority is needed.
+///
+/// # Errors
+/// When the certificates cannot be used.
+pub fn client(
+    ca_cert_file: Option<&Path>,
+    https: bool,
+) -> Result<reqwest::ClientBuilder, OpenError> {
+    // A provider that is installed already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder()
+        // This process may itself be the proxy that the environment names.
+        .no_proxy()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("amalgam8/", env!("CARGO_PKG_VERSION")));
+    Ok(match ca_cert_file {
+        Some(path) => builder.tls_certs_only(certificates(path)?),
+        // A host without any installed authority must still reach a plain server.
+        None if !https => builder.tls_certs_only([]),
+        None => builder,
+    })
+}
+
 /// A refusal, or no answer at all.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -208,29 +234,17 @@ impl Peer {
         if config.urls.is_empty() {
             return Err(OpenError::NoUrl);
         }
-        // A provider that is installed already is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
         if let Some(authorization) = &config.authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
-        let builder = reqwest::Client::builder()
-            // This process may itself be the proxy that the environment names.
-            .no_proxy()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .user_agent(concat!("amalgam8/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers);
-        let builder = match &config.ca_cert_file {
-            Some(path) => builder.tls_certs_only(certificates(path)?),
-            // A host without any installed authority must still reach a plain server.
-            None if config.urls.iter().all(|url| url.scheme() == "http") => {
-                builder.tls_certs_only([])
-            }
-            None => builder,
-        };
+        let https = config.urls.iter().any(|url| url.scheme() == "https");
+        let builder = client(config.ca_cert_file.as_deref(), https)?;
         Ok(Self {
-            http: builder.build().map_err(OpenError::Client)?,
+            http: builder
+                .default_headers(headers)
+                .build()
+                .map_err(OpenError::Client)?,
             urls: config.urls.iter().cloned().map(Arc::new).collect(),
             current: Arc::default(),
         })
@@ -361,13 +375,13 @@ fn error_text(body: &[u8]) -> String {
     text.chars().map(line).take(256).collect()
 }
 
-fn certificates(path: &PathBuf) -> Result<Vec<Certificate>, OpenError> {
+fn certificates(path: &Path) -> Result<Vec<Certificate>, OpenError> {
     let pem = std::fs::read(path).map_err(|source| OpenError::Read {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })?;
     let none = |source| OpenError::Certificate {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     };
     let found = Certificate::from_pem_bundle(&pem).map_err(|e| none(Some(e)))?;

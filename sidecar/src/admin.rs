@@ -22,6 +22,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::health::Report;
 use crate::proxy::{AffinityKey, Kept, Me, Routes};
 use crate::register::Standing;
 use crate::state::Status;
@@ -39,6 +40,8 @@ pub struct Sidecar {
     pub proxy: Option<Proxy>,
     /// The registration.
     pub registration: Option<watch::Receiver<Standing>>,
+    /// How the service is by its checks.
+    pub checks: watch::Receiver<Report>,
     /// The log's level.
     pub log: telemetry::Control,
     /// Fires when the sidecar is to take its service away.

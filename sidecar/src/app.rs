@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::config::{self, Config};
+use crate::health::Report;
 use crate::identity::Itself;
 use crate::proxy::Me;
 use crate::register::Registrar;
@@ -93,10 +94,16 @@ pub async fn serve(
     let sources = Sources::open(&config).await?;
     let caller = (me.clone(), metrics.clone());
     let identified = sources.identify(&config, itself_tx, caller, &tasks);
+    let checks = crate::health::start(&config.checks, applications.reaper(), &tasks)?;
+    if !config.checks.is_empty() {
+        crate::health::export(checks.clone(), registry.registry(), &tasks)?;
+        let condition = health.condition("checks");
+        crate::health::show(checks.clone(), condition, &tasks);
+    }
     let registrar = config
         .register
         .as_ref()
-        .map(|registry| open_registrar(registry, itself, identified.clone()))
+        .map(|registry| open_registrar(registry, itself, identified.clone(), checks.clone()))
         .transpose()?;
     let data_plane = match &config.proxy {
         Some(settings) => Some(start_proxy(
@@ -132,6 +139,7 @@ pub async fn serve(
             config: Arc::new(config.shown.clone()),
             proxy: data_plane.as_ref().map(|(_, shown)| shown.clone()),
             registration: standing,
+            checks,
             log,
             drain: drain.clone(),
         },
@@ -184,6 +192,7 @@ fn open_registrar(
     registry: &peer::Config,
     itself: watch::Receiver<Itself>,
     identified: watch::Receiver<bool>,
+    health: watch::Receiver<Report>,
 ) -> Result<Reporting, StartError> {
     let registries = registry.urls.iter().filter_map(|url| {
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
@@ -191,7 +200,8 @@ fn open_registrar(
     });
     let client = Arc::new(Client::new(Peer::open(registry)?));
     let registries = registries.collect();
-    Ok(Registrar::new(client, registries, itself, identified))
+    let (registrar, standing) = Registrar::new(client, registries, itself, identified, health);
+    Ok((registrar, standing))
 }
 
 fn start_proxy(

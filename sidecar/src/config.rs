@@ -5,6 +5,7 @@
 
 mod absent;
 mod commands;
+mod healthchecks;
 mod table;
 mod tcp;
 
@@ -18,6 +19,7 @@ use a8_common::{kubernetes, peer, telemetry};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::health::Check;
 use crate::identity::Itself;
 use crate::proxy::{AccessLog, Listen, Own, TcpProxy};
 use crate::supervise::Command;
@@ -35,6 +37,8 @@ pub struct Config {
     pub pod: Option<String>,
     /// The cluster, for what asks one.
     pub kubernetes: kubernetes::Config,
+    /// The checks by which the service is registered or not.
+    pub checks: Vec<Check>,
     /// The registry to register with, if the service is to be registered.
     pub register: Option<peer::Config>,
     /// Its way out, if it is to have one.
@@ -143,6 +147,7 @@ impl Config {
             itself,
             pod,
             kubernetes: kubernetes::Config::read(settings, &table::KUBERNETES_NAMES),
+            checks: healthchecks::read(settings),
             register: registry.clone().filter(|_| register),
             proxy: proxy.then(|| read_proxy(settings, registry)).flatten(),
             admin: SocketAddr::new(

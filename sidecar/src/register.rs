@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use crate::health::Report;
 use crate::identity::Itself;
 
 /// The first pause after a failure; it doubles up to the longest.
@@ -115,18 +116,21 @@ pub struct Registrar {
     registries: Registries,
     itself: watch::Receiver<Itself>,
     identified: watch::Receiver<bool>,
+    health: watch::Receiver<Report>,
     standing: watch::Sender<Standing>,
 }
 
 impl Registrar {
     /// A registrar that reports on the returned channel. It waits until it is `identified`,
-    /// that is, until `itself` says what is to be known. A service without a host is
-    /// registered by the address by which `registries` are reached.
+    /// that is, until `itself` says what is to be known, and registers the service as long as
+    /// `health` says that it is up. A service without a host is registered by the address by
+    /// which `registries` are reached.
     pub fn new(
         registry: Arc<dyn Registration>,
         registries: Registries,
         itself: watch::Receiver<Itself>,
         identified: watch::Receiver<bool>,
+        health: watch::Receiver<Report>,
     ) -> (Self, watch::Receiver<Standing>) {
         let (standing, report) = watch::channel(Standing::default());
         let registrar = Self {
@@ -134,6 +138,7 @@ impl Registrar {
             registries,
             itself,
             identified,
+            health,
             standing,
         };
         (registrar, report)
@@ -146,7 +151,11 @@ impl Registrar {
         let kept = stop.race(self.keep(&mut lease)).await;
         debug_assert!(kept.is_none(), "it is kept until the end");
         // A request that was cut off may have been carried out: its id is known from before.
-        let Some(Lease { id, .. }) = lease else {
+        self.take_away(&mut lease).await;
+    }
+
+    async fn take_away(&self, lease: &mut Option<Lease>) {
+        let Some(Lease { id, .. }) = lease.take() else {
             return;
         };
         match tokio::time::timeout(FAREWELL, self.registry.deregister(&id)).await {
@@ -157,11 +166,31 @@ impl Registrar {
         self.standing.send_modify(|s| s.id = None);
     }
 
+    /// Has it registered while it is up.
     async fn keep(&self, lease: &mut Option<Lease>) {
-        let mut pause = FIRST_PAUSE;
-        let mut itself = self.itself.clone();
         // Where nobody is left to say so, it is as good as known.
         let _ = self.identified.clone().wait_for(|known| *known).await;
+        let mut health = self.health.clone();
+        loop {
+            self.becomes(&mut health, true).await;
+            tokio::select! {
+                () = self.stay(lease) => {}
+                () = self.becomes(&mut health, false) => {}
+            }
+            self.take_away(lease).await;
+        }
+    }
+
+    /// Until the service is up, or not. Where nobody checks any more it stays as it is.
+    async fn becomes(&self, health: &mut watch::Receiver<Report>, up: bool) {
+        if health.wait_for(|report| report.up == up).await.is_err() && health.borrow().up != up {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn stay(&self, lease: &mut Option<Lease>) {
+        let mut pause = FIRST_PAUSE;
+        let mut itself = self.itself.clone();
         loop {
             itself.mark_unchanged();
             match self.register(lease).await {

@@ -1,6 +1,7 @@
 //! What the tests of this package share: a fabric that is changed by hand, origins to send
 //! requests to, and a caller.
 
+pub(crate) mod alone;
 mod caller;
 mod origin;
 

@@ -11,6 +11,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::Sidecar;
+use crate::health;
 use crate::register::Standing;
 use crate::state::Applied;
 
@@ -29,6 +30,9 @@ pub(super) struct Report {
     certificates: BTreeMap<&'static str, Certificates>,
     #[serde(skip_serializing_if = "Option::is_none")]
     registration: Option<Standing>,
+    /// The checks of the service, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    checks: Vec<health::State>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +76,7 @@ pub(super) async fn show(State(sidecar): State<Sidecar>) -> Json<Report> {
         rules: source(|proxy, _, rules| Source::of(&proxy.rules, rules)),
         certificates: sidecar.proxy.as_ref().map(certificates).unwrap_or_default(),
         registration: sidecar.registration.as_ref().map(|r| r.borrow().clone()),
+        checks: sidecar.checks.borrow().checks.clone(),
     })
 }
 

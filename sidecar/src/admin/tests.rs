@@ -24,6 +24,7 @@ async fn admin(fabric: &Fabric) -> (SocketAddr, Sidecar, Tasks) {
         config: Arc::new(json!({"registry": {"token": "***"}})),
         proxy: Some(proxy.clone()),
         registration: None,
+        checks: watch::channel(Report::default()).1,
         log: telemetry::init(&telemetry::Config::default()),
         drain: Stop::new(),
     };

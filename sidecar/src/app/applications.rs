@@ -47,6 +47,11 @@ impl Applications {
         })
     }
 
+    /// What starts and reaps all children, these and others.
+    pub(super) fn reaper(&self) -> &Reaper {
+        &self.reaper
+    }
+
     /// Whether there are any to be supervised.
     pub(super) fn any(&self) -> bool {
         !self.commands.is_empty()

@@ -2,7 +2,6 @@
 //! that would silently not work; the parts that come to be take their lines out of here.
 
 use a8_common::config::Settings;
-use serde_json::Value;
 
 /// Refuses what would silently not work; returns what is to be said of the rest.
 pub(super) fn refuse(settings: &Settings) -> Vec<String> {
@@ -26,18 +25,6 @@ pub(super) fn refuse(settings: &Settings) -> Vec<String> {
     if settings.flag("dns") {
         let why = "is set, but the DNS server is not available in this version";
         settings.refuse("dns", why);
-    }
-    let given: Option<Value> = settings.section("healthchecks");
-    let empty = match &given {
-        None | Some(Value::Null) => true,
-        Some(Value::Array(items)) => items.is_empty(),
-        Some(_) => false,
-    };
-    if !empty {
-        settings.refuse(
-            "healthchecks",
-            "is set, but health checks are not available in this version",
-        );
     }
     if settings.text("state_dir").is_some() {
         settings.refuse(

@@ -127,7 +127,6 @@ fn what_would_silently_not_work_is_refused() {
         &["--proxy_adapter=envoy"][..],
         &["--discovery_adapter=eureka", "--eureka_url=http://e:1"],
         &["--dns"],
-        &["--healthchecks=http://localhost/health"],
         &["--state_dir=/var/lib/a8"],
     ] {
         let args = [&["--proxy", "--service=a"], more].concat();

@@ -17,6 +17,7 @@ fn place(host: Option<&str>) -> Itself {
 struct Rig {
     registry: Arc<Memory>,
     itself: watch::Sender<Itself>,
+    health: watch::Sender<Report>,
     standing: watch::Receiver<Standing>,
     tasks: Tasks,
 }
@@ -25,13 +26,18 @@ fn rig(itself: Itself) -> Rig {
     let registry = Arc::new(Memory::default());
     let registries = vec![("127.0.0.1".into(), 1)];
     let (told, itself) = watch::channel(itself);
-    let (registrar, standing) =
-        Registrar::new(registry.clone(), registries, itself, watch::channel(true).1);
+    let (health, report) = watch::channel(Report {
+        up: true,
+        ..Report::default()
+    });
+    let known = watch::channel(true).1;
+    let (registrar, standing) = Registrar::new(registry.clone(), registries, itself, known, report);
     let tasks = Tasks::new(Stop::new());
     tasks.spawn("register", registrar.run(tasks.stop().clone()));
     Rig {
         registry,
         itself: told,
+        health,
         standing,
         tasks,
     }
@@ -91,4 +97,23 @@ async fn a_service_that_becomes_another_is_registered_as_that() {
     let known = rig.registry.known();
     let endpoints = known.values().map(|i| i.announcement.endpoint.value());
     assert_eq!(endpoints.collect::<Vec<_>>(), ["10.0.0.9:9081"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_registered_while_it_is_well() {
+    let mut rig = rig(place(Some("10.0.0.9")));
+    for _ in 0..2 {
+        rig.standing.wait_for(|s| s.id.is_some()).await.unwrap();
+        assert_eq!(rig.registry.known().len(), 1);
+        rig.health.send_modify(|report| report.up = false);
+        rig.standing.wait_for(|s| s.id.is_none()).await.unwrap();
+        assert!(rig.registry.known().is_empty());
+        // However long that takes.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(rig.registry.known().is_empty());
+        rig.health.send_modify(|report| report.up = true);
+    }
+    rig.standing.wait_for(|s| s.id.is_some()).await.unwrap();
+    rig.tasks.finish(Duration::from_secs(10)).await;
+    assert!(rig.registry.known().is_empty());
 }

@@ -2,7 +2,7 @@
 //! runs in a process of its own, which is this test binary again.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use a8_common::task::{Stop, Tasks};
 use tempfile::TempDir;
@@ -10,23 +10,8 @@ use tempfile::TempDir;
 use super::{Child, Reaper};
 use crate::testkit::{DEADLINE, eventually};
 
-/// Runs what follows as the only thing that a process does, for the test that it stands in.
-/// The process may be started by another program.
-macro_rules! alone {
-    ($body:expr $(,)?) => {
-        alone!(&[], $body)
-    };
-    ($wrapper:expr, $body:expr $(,)?) => {{
-        fn here() {}
-        alone($wrapper, std::any::type_name_of_val(&here), $body)
-    }};
-}
-
 mod reaping;
 mod supervising;
-
-/// A name that no test has: who is called with it is alone.
-const ALONE: &str = "a test that has a process of its own";
 
 /// Puts the process into a process id space of its own, as its first process.
 const AS_INIT: [&str; 6] = [
@@ -37,43 +22,6 @@ const AS_INIT: [&str; 6] = [
     "--fork",
     "--mount-proc",
 ];
-
-/// Runs `body` in a process that `wrapper` starts; `here` is the path of an item of the test.
-fn alone(wrapper: &[&str], here: &str, body: impl Future<Output = ()>) {
-    if std::env::args().any(|arg| arg == ALONE) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        return runtime.block_on(async { tokio::time::timeout(2 * DEADLINE, body).await.unwrap() });
-    }
-    let folder = tempfile::tempdir().unwrap();
-    // Not a pipe, which would be waited for until the last child of a child has ended.
-    let log = std::fs::File::create(folder.path().join("log")).unwrap();
-    let (_, path) = here.split_once("::").unwrap();
-    let (test, _) = path.rsplit_once("::").unwrap();
-    let me = std::env::current_exe().unwrap();
-    let mut words = wrapper.iter().map(std::ffi::OsStr::new);
-    let mut command = match words.next() {
-        None => Command::new(&me),
-        Some(wrapper) => {
-            let mut command = Command::new(wrapper);
-            command.args(words).arg(&me);
-            command
-        }
-    };
-    let status = command
-        .args([test, ALONE, "--exact", "--nocapture"])
-        .env("A8_TEST_KEPT", "kept")
-        .env("A8_TEST_OTHER", "old")
-        .stdin(Stdio::null())
-        .stderr(log.try_clone().unwrap())
-        .stdout(log)
-        .status()
-        .unwrap();
-    let said = std::fs::read_to_string(folder.path().join("log")).unwrap();
-    assert!(status.success() && said.contains("1 passed"), "{said}");
-}
 
 /// A reaper at work, and a folder for what processes have to say.
 struct Ground {

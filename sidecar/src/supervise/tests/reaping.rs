@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::super::code;
 use super::*;
+use crate::testkit::alone::alone;
 
 #[test]
 fn a_child_tells_how_it_ended() {

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use super::super::{Command, Interrupts, OnExit, Supervisor};
 use super::*;
+use crate::testkit::alone::alone;
 
 /// What says `ready` and then waits for signals. Shells run traps between two commands.
 const WAITS: &str = "echo ready > ready; while :; do sleep 0.02; done";

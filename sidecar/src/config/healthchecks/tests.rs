@@ -1,0 +1,96 @@
+use a8_common::config::{self, Exit, Input};
+
+use super::*;
+use crate::config::{COMPONENT, Config};
+
+fn load(text: &str, more: &[&str]) -> Result<Vec<Check>, Exit> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sidecar.yaml");
+    let base = "proxy: true\nregistry: {url: http://r:1}\ncontroller: {url: http://c:1}\n";
+    std::fs::write(&file, format!("{base}{text}\n")).unwrap();
+    let args = [&["--config", file.to_str().unwrap()], more].concat();
+    let loaded = config::start(&COMPONENT, &Input::from_args(args), Config::read);
+    loaded.map(|config| config.checks)
+}
+
+fn kinds(checks: &[Check]) -> Vec<String> {
+    checks
+        .iter()
+        .map(|check| format!("{:?}", check.kind))
+        .collect()
+}
+
+#[test]
+fn urls_stand_for_checks_with_defaults() {
+    let urls = "http://localhost:8082/health,https://h/x?a=b,tcp://[::1]:5432,file:///bin/true";
+    let checks = load("", &["--healthchecks", urls]).unwrap();
+    let defaults = (Duration::from_secs(30), Duration::from_secs(5));
+    assert!(checks.iter().all(|c| (c.interval, c.timeout) == defaults));
+    let [http, https, tcp, file] = &kinds(&checks)[..] else {
+        panic!("four checks")
+    };
+    assert!(http.contains("method: GET, code: 200"), "{http}");
+    assert!(https.contains("https://h/x?a=b"), "{https}");
+    assert_eq!(tcp, "Tcp { address: \"[::1]:5432\" }");
+    assert_eq!(
+        file,
+        "Command { program: \"/bin/true\", args: [], code: 0 }"
+    );
+}
+
+#[test]
+fn tables_say_more() {
+    let text = "healthchecks:\n\
+        - {type: https, value: 'https://h/', method: post, code: 204, interval: 15s, timeout: 1s, ca_cert_file: ca.pem}\n\
+        - {type: file, value: /check.sh, args: [a, 'b c'], code: 3}\n\
+        - {type: tcp, value: 'db:5432'}\n\
+        - {value: 'http://h/'}\n";
+    let checks = load(text, &[]).unwrap();
+    assert_eq!(checks[0].interval, Duration::from_secs(15));
+    assert_eq!(checks[0].timeout, Duration::from_secs(1));
+    let kinds = kinds(&checks);
+    assert!(
+        kinds[0].contains("method: POST, code: 204, ca_cert_file: Some(\"ca.pem\")"),
+        "{kinds:?}"
+    );
+    assert!(
+        kinds[1].contains("args: [\"a\", \"b c\"], code: 3"),
+        "{kinds:?}"
+    );
+    assert!(
+        kinds[2].contains("db:5432") && kinds[3].starts_with("Http"),
+        "{kinds:?}"
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_named_with_its_place() {
+    let text = "healthchecks:\n\
+        - {type: ping, value: h}\n\
+        - {type: tcp, value: h}\n\
+        - {type: http, value: h}\n\
+        - {type: http, value: 'http://h/', code: 99, method: 'A B', interval: soon, timeout: 1ms}\n\
+        - {type: tcp, value: 'h:1', args: [a], ca_cert_file: x}\n\
+        - {type: file, value: /c, code: 256}\n\
+        - {value: 'gopher://h/'}\n\
+        - {type: http, value: 'http://h/', every: 1s}\n";
+    let exit = load(text, &[]).unwrap_err();
+    assert_eq!(exit.code(), 64);
+    let told = exit.to_string();
+    for wanted in [
+        "[0].type: \"ping\"",
+        "[1].value: \"h\" is not host:port",
+        "[2].value: \"h\" is not an http URL",
+        "[3].code: 99",
+        "[3].method: \"A B\"",
+        "[3].interval: \"soon\"",
+        "[3].timeout: 1ms",
+        "[4].args: is not for the type tcp",
+        "[4].ca_cert_file: is not for the type tcp",
+        "[5].code: 256 is no exit code",
+        "[6].value: \"gopher\"",
+        "[7]: unknown field `every`",
+    ] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+}
