@@ -244,7 +244,7 @@ impl Registrar {
         Ok(granted)
     }
 
-    /// Renews until the registry no longer knows the instance.
+    /// Renews until the registry no longer knows the instance, or its address has changed.
     async fn renew(&self, lease: &Lease) {
         let every = lease.ttl / 3;
         let mut pause = FIRST_PAUSE;
@@ -258,6 +258,9 @@ impl Registrar {
                     self.standing
                         .send_if_modified(|s| s.problem.take().is_some());
                     sleep(jittered(every)).await;
+                    if self.has_moved().await {
+                        return;
+                    }
                 }
                 Err(Error::Unknown(_)) => {
                     info!(id = %lease.id, "the registry has forgotten this instance");
@@ -276,6 +279,21 @@ impl Registrar {
                 }
             }
         }
+    }
+
+    /// Whether the own address is another than the registered one. While it is not known
+    /// nothing has moved.
+    async fn has_moved(&self) -> bool {
+        let itself = self.itself.borrow().clone();
+        let Ok(now) = endpoint(&itself, &self.registries).await else {
+            return false;
+        };
+        let registered = self.standing.borrow().endpoint.clone();
+        let moved = registered.is_some_and(|registered| registered != now);
+        if moved {
+            info!(endpoint = now.value(), "the own address has changed");
+        }
+        moved
     }
 
     /// Says once what is wrong.
