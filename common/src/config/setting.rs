@@ -61,7 +61,8 @@ impl Kind {
         matches!(self, Self::Urls | Self::List | Self::ListOrSection)
     }
 
-    pub(super) const fn has_flag(self) -> bool {
+    /// Whether it can be given as a flag or a variable.
+    pub const fn has_flag(self) -> bool {
         !matches!(self, Self::Section)
     }
 
@@ -105,6 +106,26 @@ impl Setting {
             help,
             secret: false,
         }
+    }
+
+    /// Its place in the YAML file, with dots.
+    pub const fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// What it holds.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether its value is never shown.
+    pub const fn is_secret(&self) -> bool {
+        self.secret
+    }
+
+    /// The value it has when nobody sets it.
+    pub const fn default(&self) -> Option<&'static str> {
+        self.default
     }
 
     /// Its place in the YAML file, where that is not its name: `registry.url`.
