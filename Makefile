@@ -151,7 +151,8 @@ bench.ha: build.registry build.controller ## etcd, registries and controllers di
 	@$(CARGO) bench --package a8-tests --bench ha
 
 bench.kubernetes: build.sidecar ## A sidecar among 1,000 pods that come and go, and without API server (ARGS="--minutes 10")
-	@$(CARGO) bench --package a8-tests --bench cluster -- $(ARGS)
+	@A8_TEST_BINARIES=$(abspath $(TARGET)/release) \
+	  $(CARGO) bench --profile dev --package a8-tests --bench cluster -- $(ARGS)
 
 .PHONY: soak
 soak: build.registry build.controller build.sidecar ## 30 minutes under load and churn: errors, memory, open files (ARGS="--minutes 2")

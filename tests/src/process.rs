@@ -20,17 +20,19 @@ pub struct Process {
     stderr: Arc<Mutex<Vec<String>>>,
 }
 
-/// Where cargo put the binary `name`.
+/// Where cargo put the binary `name`: beside the running test, or where `A8_TEST_BINARIES` says.
 ///
 /// # Panics
 /// When it is not there: `cargo test -p a8-tests` alone does not build the other packages.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let folder = test
+    let beside = test
         .ancestors()
         .find(|f| f.ends_with("deps"))
         .and_then(Path::parent);
-    let path = folder.unwrap_or_else(|| test.parent().unwrap()).join(name);
+    let beside = beside.unwrap_or_else(|| test.parent().unwrap());
+    let named = std::env::var_os("A8_TEST_BINARIES").map(PathBuf::from);
+    let path = named.as_deref().unwrap_or(beside).join(name);
     assert!(
         path.exists(),
         "{} is not built: run `make test`, or `cargo build --workspace` first",
