@@ -39,6 +39,8 @@ pub struct Config {
     pub proxy: Option<Proxy>,
     /// Where the sidecar speaks of itself.
     pub admin: SocketAddr,
+    /// Where the last good state is kept, if it is.
+    pub state_dir: Option<PathBuf>,
     /// How long the proxy serves on after it has deregistered.
     pub deregister_grace: Duration,
     /// How long requests in flight may go on once the sidecar stops.
@@ -143,6 +145,10 @@ impl Config {
                     .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
                 settings.port("admin_port").unwrap_or_default(),
             ),
+            state_dir: settings
+                .text("state_dir")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
             deregister_grace: settings.duration("deregister_grace"),
             drain_timeout: settings.duration("drain_timeout"),
             shown: settings.to_json(),

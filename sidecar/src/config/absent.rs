@@ -44,12 +44,6 @@ pub(super) fn refuse(settings: &Settings) -> Vec<String> {
             );
         }
     }
-    if settings.text("state_dir").is_some() {
-        settings.refuse(
-            "state_dir",
-            "is set, but keeping the state on disk is not available in this version",
-        );
-    }
     if let Some(command) = settings.trailing().first() {
         settings.refuse(
             command,
@@ -105,7 +99,11 @@ fn remarks(settings: &Settings) -> Vec<String> {
             is("rules_adapter", "filesystem"),
             "rules_adapter is not filesystem",
         ),
-        (&["tcp_proxies"], settings.flag("proxy"), "proxy is off"),
+        (
+            &["tcp_proxies", "state_dir"],
+            settings.flag("proxy"),
+            "proxy is off",
+        ),
         (
             &[
                 "endpoint_host",

@@ -128,7 +128,6 @@ fn what_would_silently_not_work_is_refused() {
         &["--discovery_adapter=eureka", "--eureka_url=http://e:1"],
         &["--dns"],
         &["--healthchecks=http://localhost/health"],
-        &["--state_dir=/var/lib/a8"],
         &["--", "python", "app.py"],
     ] {
         let args = [&["--proxy", "--service=a"], more].concat();
