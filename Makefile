@@ -141,7 +141,7 @@ bench: ## What a request costs beside other proxies, and how soon a change bites
 	@bench/run $(ARGS)
 	@$(CARGO) bench --package a8-tests --bench changes
 
-.PHONY: bench.control bench.ha
+.PHONY: bench.control bench.ha bench.kubernetes
 bench.control: build ## Registrations, heartbeats, lists and watches: how many, at what cost
 	@scripts/setup wrk peers etcd
 	@$(CARGO) bench --package a8-tests --bench control
@@ -149,6 +149,10 @@ bench.control: build ## Registrations, heartbeats, lists and watches: how many, 
 bench.ha: build.registry build.controller ## etcd, registries and controllers die under 5,000 heartbeating instances
 	@scripts/setup peers etcd
 	@$(CARGO) bench --package a8-tests --bench ha
+
+bench.kubernetes: build.sidecar ## A sidecar among 1,000 pods that come and go, and without API server (ARGS="--minutes 10")
+	@A8_TEST_BINARIES=$(abspath $(TARGET)/release) \
+	  $(CARGO) bench --profile dev --package a8-tests --bench cluster -- $(ARGS)
 
 .PHONY: soak
 soak: build.registry build.controller build.sidecar ## 30 minutes under load and churn: errors, memory, open files (ARGS="--minutes 2")

@@ -7,6 +7,7 @@
 
 pub mod amalgam8;
 pub mod filesystem;
+pub mod kept;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 

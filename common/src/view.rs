@@ -234,6 +234,14 @@ impl<T: Item> Publisher<T> {
         self.state.send_replace(Arc::new(next));
     }
 
+    /// A way to give it a first state until it loads one itself.
+    pub fn preload(&self) -> Preload<T> {
+        Preload {
+            shared: self.shared.clone(),
+            state: self.state.clone(),
+        }
+    }
+
     /// How many reading ends there are.
     pub fn readers(&self) -> usize {
         self.state.receiver_count()
@@ -245,6 +253,32 @@ impl<T: Item> Publisher<T> {
             shared: self.shared.clone(),
             state: self.state.subscribe(),
         }
+    }
+}
+
+/// Gives a view a first state, from before its source has loaded one. The view does not end
+/// while this is held.
+pub struct Preload<T: Item> {
+    shared: Arc<Shared<T>>,
+    state: watch::Sender<Arc<Snapshot<T>>>,
+}
+
+impl<T: Item> Preload<T> {
+    /// Publishes `snapshot`, which is loaded, unless the source has been quicker. Whether it
+    /// was published.
+    pub fn put(self, snapshot: Snapshot<T>) -> bool {
+        let Some(epoch) = snapshot.epoch.clone() else {
+            return false;
+        };
+        let mut history = self.shared.history();
+        self.state.send_if_modified(|now| {
+            let first = !now.is_loaded();
+            if first {
+                history.restart(epoch, snapshot.revision);
+                *now = Arc::new(snapshot);
+            }
+            first
+        })
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Config {
     pub start_timeout: Duration,
     /// How long they may take to end before they are killed.
     pub stop_grace: Duration,
+    /// Where the last good state is kept, if it is.
+    pub state_dir: Option<PathBuf>,
     /// How long the proxy serves on after it has deregistered.
     pub deregister_grace: Duration,
     /// How long requests in flight may go on once the sidecar stops.
@@ -159,6 +161,10 @@ impl Config {
             commands: commands::read(settings),
             start_timeout: settings.duration("start_timeout"),
             stop_grace: settings.duration("stop_grace"),
+            state_dir: settings
+                .text("state_dir")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
             deregister_grace: settings.duration("deregister_grace"),
             drain_timeout: settings.duration("drain_timeout"),
             shown: settings.to_json(),

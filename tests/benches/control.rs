@@ -11,7 +11,6 @@
 )]
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use a8_tests::etcd::Cluster;
@@ -78,7 +77,7 @@ async fn main() {
     let registry = filled(MANY).await;
     println!(
         "\n{MANY} instances, memory store: {:.1} MB",
-        resident(&registry)
+        megabytes(&registry)
     );
     fan_out(&Server::controller(&[]).await).await;
     in_effect(&etcd).await;
@@ -88,7 +87,7 @@ fn row(what: &str, measured: &Measured, server: &Server) {
     let (rate, cpu) = (measured.rate, measured.cpu);
     println!(
         "| {what} | {rate:.0} | {cpu:.1} | {:.1} |",
-        resident(server)
+        megabytes(server)
     );
 }
 
@@ -114,10 +113,10 @@ async fn wrk(server: &Server, load: &Load) -> Measured {
         Load::Path(path) => wrk.arg(format!("{}{path}", server.url)),
         Load::Script(file) => wrk.args(["-s", file, &server.url]),
     };
-    let before = cpu(server.process.id());
+    let before = server.process.processor_time();
     let run = wrk.output();
     let text = String::from_utf8(run.await.unwrap().stdout).unwrap();
-    let used = cpu(server.process.id()) - before;
+    let used = server.process.processor_time() - before;
     assert!(
         !text.contains("Non-2xx") && !text.contains("Socket errors"),
         "{text}"
@@ -223,7 +222,7 @@ async fn fan_out(controller: &Server) {
         watches.push(watch);
     }
     let mut times = Vec::new();
-    let before = cpu(controller.process.id());
+    let before = controller.process.processor_time();
     for n in 0..20 {
         let began = Instant::now();
         controller
@@ -233,14 +232,14 @@ async fn fan_out(controller: &Server) {
         join_all(watches.iter_mut().map(|watch| watch.event())).await;
         times.push(began.elapsed());
     }
-    let used = cpu(controller.process.id()) - before;
+    let used = controller.process.processor_time() - before;
     times.sort();
     println!(
         "\n{WATCHERS} watchers: a change reaches the last after {:.1} ms (median of 20), {:.1} µs \
          CPU for each watcher; {:.1} MB",
         times[10].as_secs_f64() * 1e3,
         used.as_secs_f64() * 1e6 / (20 * WATCHERS) as f64,
-        resident(controller)
+        megabytes(controller)
     );
 }
 
@@ -301,24 +300,7 @@ async fn wait_for(gateway: &a8_tests::fabric::Sidecar, version: &str) -> Duratio
     }
 }
 
-/// User plus system time of a process.
-fn cpu(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let rest = stat.rsplit(") ").next().unwrap();
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    // Linux counts these in hundredths of a second on every architecture.
-    Duration::from_millis(ticks * 10)
-}
-
-/// Resident memory in megabytes.
-fn resident(server: &Server) -> f64 {
-    let status = format!("/proc/{}/status", server.process.id());
-    let status = std::fs::read_to_string(Path::new(&status)).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib / 1024.0
+/// Resident memory.
+fn megabytes(server: &Server) -> f64 {
+    server.process.resident() as f64 / (1024.0 * 1024.0)
 }

@@ -86,7 +86,8 @@ impl Cluster {
         self.put_slice(&pod.name, service, pod.instance.address.port(), ready);
     }
 
-    fn put_pod(&self, name: &str, labels: &Value) {
+    /// Makes or changes a pod.
+    pub fn put_pod(&self, name: &str, labels: &Value) {
         // Loopback is no address that a real API server would take.
         self.api.put_unchecked(json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -97,7 +98,8 @@ impl Cluster {
         }));
     }
 
-    fn put_slice(&self, pod: &str, service: &str, port: u16, ready: bool) {
+    /// Makes or changes the slice that has this pod alone.
+    pub fn put_slice(&self, pod: &str, service: &str, port: u16, ready: bool) {
         let uid = self.api.get("pods", NAMESPACE, pod).unwrap()["metadata"]["uid"].clone();
         self.api.put_unchecked(json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
@@ -111,6 +113,12 @@ impl Cluster {
                 "targetRef": {"kind": "Pod", "name": pod, "namespace": NAMESPACE, "uid": uid},
             }],
         }));
+    }
+
+    /// Takes a pod away, and its slice of `service`.
+    pub fn take_away(&self, pod: &str, service: &str) {
+        self.api.delete(SLICES, NAMESPACE, &slice_of(pod, service));
+        self.api.delete("pods", NAMESPACE, pod);
     }
 
     /// Takes a pod out of `service`.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -19,17 +20,19 @@ pub struct Process {
     stderr: Arc<Mutex<Vec<String>>>,
 }
 
-/// Where cargo put the binary `name`.
+/// Where cargo put the binary `name`: beside the running test, or where `A8_TEST_BINARIES` says.
 ///
 /// # Panics
 /// When it is not there: `cargo test -p a8-tests` alone does not build the other packages.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let folder = test
+    let beside = test
         .ancestors()
         .find(|f| f.ends_with("deps"))
         .and_then(Path::parent);
-    let path = folder.unwrap_or_else(|| test.parent().unwrap()).join(name);
+    let beside = beside.unwrap_or_else(|| test.parent().unwrap());
+    let named = std::env::var_os("A8_TEST_BINARIES").map(PathBuf::from);
+    let path = named.as_deref().unwrap_or(beside).join(name);
     assert!(
         path.exists(),
         "{} is not built: run `make test`, or `cargo build --workspace` first",
@@ -104,6 +107,35 @@ impl Process {
     /// The process's id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Resident memory, in bytes.
+    pub fn resident(&self) -> u64 {
+        self.kilobytes("VmRSS:") * 1024
+    }
+
+    /// The most resident memory that it has ever had, in bytes.
+    pub fn peak_resident(&self) -> u64 {
+        self.kilobytes("VmHWM:") * 1024
+    }
+
+    fn kilobytes(&self, member: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(member));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.unwrap().parse().unwrap()
+    }
+
+    /// Processor time that it has used, in user space and in the kernel.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        // The name before it is in brackets, and may hold anything.
+        let rest = stat.rsplit(") ").next().unwrap();
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        // Linux counts these in hundredths of a second on every architecture.
+        Duration::from_millis(ticks * 10)
     }
 
     /// Sends a signal.

@@ -173,15 +173,6 @@ impl Running {
         links.map(|l| l.display().to_string()).collect()
     }
 
-    /// The most memory that the sidecar has ever had, in bytes.
-    pub fn peak_memory(&self) -> usize {
-        let path = format!("/proc/{}/status", self.sidecar.process.id());
-        let status = std::fs::read_to_string(path).unwrap();
-        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-        let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
-        kilobytes.parse::<usize>().unwrap() * 1024
-    }
-
     /// Waits until no more than `count` files and sockets are open.
     pub async fn no_more_than(&self, count: usize) {
         wait::until(&format!("{count} open files"), || async {

@@ -267,15 +267,6 @@ async fn what_leads_nowhere_is_closed_at_once() {
     }
 }
 
-/// What the process holds in memory, in bytes.
-fn resident(process: &Process) -> u64 {
-    let path = format!("/proc/{}/status", process.id());
-    let status = std::fs::read_to_string(path).unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib * 1024
-}
-
 #[tokio::test]
 async fn a_hundred_megabytes_pass_and_a_reader_that_stalls_costs_no_memory() {
     const MIB: u64 = 1024 * 1024;
@@ -303,7 +294,7 @@ async fn a_hundred_megabytes_pass_and_a_reader_that_stalls_costs_no_memory() {
     rig.register("v1", source.port).await;
     // One before, so that what is needed once is there.
     drop(rig.connect().await);
-    let before = resident(&rig.gateway.process);
+    let before = rig.gateway.process.resident();
     let mut stalled = Vec::new();
     for _ in 0..10 {
         stalled.push(rig.connect().await.0);
@@ -320,7 +311,7 @@ async fn a_hundred_megabytes_pass_and_a_reader_that_stalls_costs_no_memory() {
         last < 10 * SIZE / 2,
         "{last} bytes were taken, read by nobody"
     );
-    let grown = resident(&rig.gateway.process).saturating_sub(before);
+    let grown = rig.gateway.process.resident().saturating_sub(before);
     assert!(grown < 8 * MIB, "{grown} bytes for 10 readers that stall");
     // One of them reads on, to the end.
     let mut stream = stalled.pop().unwrap();
@@ -336,7 +327,7 @@ async fn a_hundred_megabytes_pass_and_a_reader_that_stalls_costs_no_memory() {
         at += n as u64;
     }
     assert_eq!(rest(&mut stream).await.unwrap(), b"");
-    let grown = resident(&rig.gateway.process).saturating_sub(before);
+    let grown = rig.gateway.process.resident().saturating_sub(before);
     assert!(grown < 8 * MIB, "{grown} bytes after the transfer");
 }
 

@@ -31,14 +31,6 @@ fn rule(n: usize) -> Value {
     json!({"id": format!("r{}", n % 7), "destination": "s", "route": {"backends": backends}})
 }
 
-/// Memory of a process in MiB, as the system counts it.
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib / 1024
-}
-
 async fn stall(controller: &Server) -> TcpStream {
     let address = controller.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -63,7 +55,7 @@ async fn all_watchers_see_the_same_and_those_who_do_not_read_cost_little() {
     let _stalled = join_all((0..STALLED).map(|_| stall(&controller))).await;
     let watches = (0..WATCHERS).map(|_| controller.watch("/v1/rules?watch=true"));
     let watches = join_all(watches).await;
-    let before = resident(controller.process.id());
+    let before = controller.process.resident();
     let change = async {
         for n in 7..CHANGES {
             let body = json!({"rules": [rule(n)]});
@@ -84,7 +76,7 @@ async fn all_watchers_see_the_same_and_those_who_do_not_read_cost_little() {
         );
     }
     // A queue for each who does not read would be 3 MiB, for all of them 300.
-    let grown = resident(controller.process.id()).saturating_sub(before);
+    let grown = controller.process.resident().saturating_sub(before) / (1024 * 1024);
     assert!(grown < 100, "{grown} MiB more");
 }
 

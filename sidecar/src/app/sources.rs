@@ -1,11 +1,14 @@
 //! Where the sidecar learns what it routes by, and who it is.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use a8_common::peer::Peer;
 use a8_common::rule::RuleSource;
-use a8_common::source::{Discovery, amalgam8, filesystem};
+use a8_common::source::kept::{self, Pace, Place};
+use a8_common::source::{self, Discovery, amalgam8, filesystem};
 use a8_common::task::Tasks;
+use a8_common::watch::Wire;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
@@ -21,6 +24,7 @@ pub(super) type Caller = (Arc<ArcSwap<Me>>, Arc<Metrics>);
 pub(super) struct Sources {
     #[cfg(feature = "kubernetes")]
     cluster: Option<a8_common::kubernetes::Cluster>,
+    state_dir: Option<PathBuf>,
 }
 
 #[cfg(feature = "kubernetes")]
@@ -36,7 +40,8 @@ impl Sources {
             true => Some(a8_common::kubernetes::Cluster::open(&config.kubernetes).await?),
             false => None,
         };
-        Ok(Self { cluster })
+        let state_dir = config.state_dir.clone();
+        Ok(Self { cluster, state_dir })
     }
 
     /// Finds out who the sidecar is, if its pod is to say, and keeps up with it. Whether that
@@ -60,6 +65,11 @@ impl Sources {
         is_known
     }
 
+    fn namespace(&self) -> Option<String> {
+        let namespace = &self.cluster.as_ref()?.namespace;
+        Some(format!("namespace {namespace} of the cluster"))
+    }
+
     fn cluster_instances(&self) -> Option<Box<Discovery>> {
         let cluster = self.cluster.clone()?;
         Some(a8_common::source::kubernetes::instances(cluster))
@@ -74,8 +84,9 @@ impl Sources {
 /// Without Kubernetes; what would need it the configuration has refused.
 #[cfg(not(feature = "kubernetes"))]
 impl Sources {
-    pub(super) async fn open(_: &Config) -> Result<Self, StartError> {
-        Ok(Self {})
+    pub(super) async fn open(config: &Config) -> Result<Self, StartError> {
+        let state_dir = config.state_dir.clone();
+        Ok(Self { state_dir })
     }
 
     pub(super) fn identify(
@@ -86,6 +97,10 @@ impl Sources {
         _: &Tasks,
     ) -> watch::Receiver<bool> {
         watch::channel(true).1
+    }
+
+    fn namespace(&self) -> Option<String> {
+        None
     }
 
     fn cluster_instances(&self) -> Option<Box<Discovery>> {
@@ -99,20 +114,51 @@ impl Sources {
 
 impl Sources {
     pub(super) fn instances(&self, source: &Source) -> Result<Box<Discovery>, StartError> {
-        match source {
-            Source::Amalgam8 { server, poll } => {
-                Ok(amalgam8::instances(Peer::open(server)?, *poll))
-            }
-            Source::Filesystem(path) => Ok(filesystem::instances(path.clone())),
-            Source::Kubernetes => self.cluster_instances().ok_or(StartError::NoCluster),
-        }
+        let opened = match source {
+            Source::Amalgam8 { server, poll } => amalgam8::instances(Peer::open(server)?, *poll),
+            Source::Filesystem(path) => filesystem::instances(path.clone()),
+            Source::Kubernetes => self.cluster_instances().ok_or(StartError::NoCluster)?,
+        };
+        Ok(self.kept(source, opened))
     }
 
     pub(super) fn rules(&self, source: &Source) -> Result<Box<RuleSource>, StartError> {
+        let opened = match source {
+            Source::Amalgam8 { server, poll } => amalgam8::rules(Peer::open(server)?, *poll),
+            Source::Filesystem(path) => filesystem::rules(path.clone()),
+            Source::Kubernetes => self.cluster_rules().ok_or(StartError::NoCluster)?,
+        };
+        Ok(self.kept(source, opened))
+    }
+
+    /// Has the last good state kept, where that is wanted and not on disk anyway.
+    fn kept<T: Wire>(
+        &self,
+        source: &Source,
+        opened: Box<dyn source::Source<T>>,
+    ) -> Box<dyn source::Source<T>> {
+        match (&self.state_dir, self.origin(source)) {
+            (Some(folder), Some(origin)) => kept::kept(
+                opened,
+                Place {
+                    folder: folder.clone(),
+                    origin,
+                    pace: Pace::default(),
+                },
+            ),
+            _ => opened,
+        }
+    }
+
+    /// Whose state a source has.
+    fn origin(&self, source: &Source) -> Option<String> {
         match source {
-            Source::Amalgam8 { server, poll } => Ok(amalgam8::rules(Peer::open(server)?, *poll)),
-            Source::Filesystem(path) => Ok(filesystem::rules(path.clone())),
-            Source::Kubernetes => self.cluster_rules().ok_or(StartError::NoCluster),
+            Source::Amalgam8 { server, .. } => {
+                let urls: Vec<_> = server.urls.iter().map(ToString::to_string).collect();
+                Some(urls.join(","))
+            }
+            Source::Kubernetes => self.namespace(),
+            Source::Filesystem(_) => None,
         }
     }
 }

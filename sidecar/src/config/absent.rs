@@ -26,12 +26,6 @@ pub(super) fn refuse(settings: &Settings) -> Vec<String> {
         let why = "is set, but the DNS server is not available in this version";
         settings.refuse("dns", why);
     }
-    if settings.text("state_dir").is_some() {
-        settings.refuse(
-            "state_dir",
-            "is set, but keeping the state on disk is not available in this version",
-        );
-    }
     remarks(settings)
 }
 
@@ -83,7 +77,7 @@ fn remarks(settings: &Settings) -> Vec<String> {
             "rules_adapter is not filesystem",
         ),
         (
-            &["tcp_proxies", "start_timeout"],
+            &["tcp_proxies", "start_timeout", "state_dir"],
             settings.flag("proxy"),
             "proxy is off",
         ),

@@ -247,7 +247,8 @@ const PROXY: Group = Group {
         Setting::new(
             "state_dir",
             Kind::Text,
-            "Folder in which the last good state is kept",
+            "Folder in which the last good state is kept, for a start while the servers or the \
+             cluster are away; by default it is not",
         )
         .at("proxy_config.state_dir"),
         Setting::new(

@@ -127,7 +127,6 @@ fn what_would_silently_not_work_is_refused() {
         &["--proxy_adapter=envoy"][..],
         &["--discovery_adapter=eureka", "--eureka_url=http://e:1"],
         &["--dns"],
-        &["--state_dir=/var/lib/a8"],
     ] {
         let args = [&["--proxy", "--service=a"], more].concat();
         let exit = with_servers(&args).unwrap_err();

@@ -95,7 +95,7 @@ async fn a_caller_that_floods_is_ended_or_served_and_takes_nobody_along() {
             .expect("there is no end to it");
         bench.is_sane().await;
     }
-    let memory = bench.running.peak_memory();
+    let memory = bench.running.sidecar.process.peak_resident();
     assert!(memory < 150_000_000, "{memory}");
     bench.ends_well().await;
 }

@@ -121,7 +121,7 @@ async fn an_instance_that_floods_is_ended_in_time_and_takes_nobody_along() {
         let broken = caller.send(get("/empty/x")).await;
         assert!(broken.is_err(), "{version}: {broken:?}");
     }
-    let memory = bench.running.peak_memory();
+    let memory = bench.running.sidecar.process.peak_resident();
     assert!(memory < 150_000_000, "{memory}");
     bench.ends_well().await;
 }

@@ -13,11 +13,11 @@ use crate::setup::Setup;
 use crate::tools;
 
 /// The memory of two sidecars, which must not grow by a body's size.
-struct Memory(usize);
+struct Memory(u64);
 
 impl Memory {
-    fn of(both: &Both) -> usize {
-        both.plain.peak_memory() + both.tls.peak_memory()
+    fn of(both: &Both) -> u64 {
+        both.plain.sidecar.process.peak_resident() + both.tls.sidecar.process.peak_resident()
     }
 
     fn before(both: &Both) -> Self {
@@ -26,7 +26,10 @@ impl Memory {
 
     fn has_not_grown(&self, both: &Both) {
         let grown = Self::of(both).saturating_sub(self.0);
-        assert!(grown < BIG, "{grown} bytes more: a body was collected");
+        assert!(
+            grown < BIG as u64,
+            "{grown} bytes more: a body was collected"
+        );
     }
 }
 

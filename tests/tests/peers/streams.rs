@@ -103,7 +103,7 @@ async fn an_instance_that_does_not_read_holds_up_its_caller_only() {
     std::fs::write(&file, noise(BIG)).unwrap();
     let file = file.display().to_string();
     for way in both.ways() {
-        let before = way.sidecar.peak_memory();
+        let before = way.sidecar.sidecar.process.peak_resident();
         let mut curl = open(&way, "/python/slow", &["-T", &file]);
         in_flight(&way, "python").await;
         // Others are served meanwhile.
@@ -117,8 +117,16 @@ async fn an_instance_that_does_not_read_holds_up_its_caller_only() {
             .unwrap()
             .unwrap();
         assert!(text.contains(&BIG.to_string()), "{text}");
-        let grown = way.sidecar.peak_memory().saturating_sub(before);
-        assert!(grown < BIG / 2, "{grown} bytes were kept for the instance");
+        let grown = way
+            .sidecar
+            .sidecar
+            .process
+            .peak_resident()
+            .saturating_sub(before);
+        assert!(
+            grown < BIG as u64 / 2,
+            "{grown} bytes were kept for the instance"
+        );
     }
 }
 
@@ -130,7 +138,7 @@ async fn a_caller_that_does_not_read_holds_up_itself_only() {
     let wanted = noise(BIG);
     for way in both.ways() {
         for service in ["nginx", "nghttpd"] {
-            let before = way.sidecar.peak_memory();
+            let before = way.sidecar.sidecar.process.peak_resident();
             let path = format!("/{service}/big");
             let mut curl = open(&way, &path, &[]);
             let mut from = curl.stdout.take().unwrap();
@@ -147,8 +155,16 @@ async fn a_caller_that_does_not_read_holds_up_itself_only() {
                 .unwrap()
                 .unwrap();
             assert!(body == wanted, "{path} by {}", way.name());
-            let grown = way.sidecar.peak_memory().saturating_sub(before);
-            assert!(grown < BIG / 2, "{grown} bytes were kept for the caller");
+            let grown = way
+                .sidecar
+                .sidecar
+                .process
+                .peak_resident()
+                .saturating_sub(before);
+            assert!(
+                grown < BIG as u64 / 2,
+                "{grown} bytes were kept for the caller"
+            );
         }
     }
 }

@@ -71,7 +71,7 @@ impl Home for Cluster {
     async fn rules(&self, rules: &Value) {
         for rule in rule::parse_value(rules.clone()).unwrap() {
             let object = routing_rule::object(&rule).unwrap();
-            self.0.rule(&rule.id().to_string(), &object.data["spec"]);
+            self.0.rule(rule.id().as_ref(), &object.data["spec"]);
         }
     }
 

@@ -21,6 +21,8 @@ const PAGE: u32 = 500;
 const WATCH_SECONDS: u32 = 290;
 /// A watch that ends sooner is begun again after a pause.
 const SHORT: Duration = Duration::from_secs(5);
+/// What an API server that is busy may ask for at most.
+const MOST_ASKED_FOR: Duration = Duration::from_secs(60);
 
 /// One step, with objects as they came.
 pub(super) enum Step {
@@ -68,7 +70,10 @@ pub(super) struct Follower {
     url: Request,
     fields: Option<String>,
     stage: Stage,
-    pauses: Pauses,
+    /// While the API server does not answer as it should.
+    absent: Pauses,
+    /// While what it answers does not last.
+    short: Pauses,
     /// Before the next step.
     pause: Option<Duration>,
 }
@@ -97,7 +102,8 @@ impl Follower {
             url: Request::new(wanted.resource.path(wanted.namespace)),
             fields: wanted.name.map(named),
             stage: Stage::List { whole: false },
-            pauses: Pauses::new(),
+            absent: Pauses::new(),
+            short: Pauses::new(),
             pause: None,
         }
     }
@@ -111,8 +117,8 @@ impl Follower {
             match self.go_on().await {
                 Ok(Some(step)) => return step,
                 Ok(None) => {}
-                Err(Stop::Over { soon: true }) => self.pause(Duration::ZERO),
-                Err(Stop::Over { soon: false }) => self.pauses = Pauses::new(),
+                Err(Stop::Over { soon: true }) => self.pause = Some(self.short.next()),
+                Err(Stop::Over { soon: false }) => self.short = Pauses::new(),
                 Err(Stop::Failed(e)) => {
                     if let Some(step) = self.failed(e).await {
                         return step;
@@ -144,8 +150,10 @@ impl Follower {
             Stage::Watch { from } => {
                 let from = from.clone();
                 let request = self.watch_request(&from)?;
+                let lines = wire::watch(&self.client, request).await?;
+                self.absent = Pauses::new();
                 self.stage = Stage::Watching {
-                    lines: wire::watch(&self.client, request).await?,
+                    lines,
                     began: Instant::now(),
                     from: from.clone(),
                 };
@@ -175,6 +183,7 @@ impl Follower {
         };
         let request = request.map_err(kube::Error::BuildRequest)?;
         let page = wire::list(&self.client, request).await?;
+        self.absent = Pauses::new();
         self.stage = match page.metadata.next {
             none if none.is_empty() => Stage::Listed {
                 version: page.metadata.resource_version,
@@ -200,20 +209,27 @@ impl Follower {
     /// What there is to tell of a failure, if anything. It is gone on after a pause.
     async fn failed(&mut self, e: kube::Error) -> Option<Step> {
         if matches!(&self.stage, Stage::Watching { began, .. } if began.elapsed() >= SHORT) {
-            self.pauses = Pauses::new();
+            self.short = Pauses::new();
         }
         let status = match &e {
             kube::Error::Api(status) => Some(&**status),
             _ => None,
         };
-        let wait = status.map_or(0, retry_after);
-        self.pause(Duration::from_secs(wait));
         if status.is_some_and(is_too_old) {
+            self.pause = Some(self.short.next());
             info!(resource = self.resource.plural, "fell behind, listing anew");
             let whole = matches!(self.stage, Stage::More { .. });
             self.stage = Stage::List { whole };
             return None;
         }
+        let asked_for = Duration::from_secs(status.map_or(0, retry_after));
+        let own = match self.stage {
+            // Who says how long to wait is there.
+            _ if !asked_for.is_zero() => self.short.next(),
+            Stage::Watching { .. } => self.short.next(),
+            _ => self.absent.next(),
+        };
+        self.pause = Some(own.max(asked_for.min(MOST_ASKED_FOR)));
         let began_anew = Stage::List { whole: false };
         match std::mem::replace(&mut self.stage, began_anew) {
             // A list is begun anew, a watch goes on where it stood.
@@ -232,10 +248,6 @@ impl Follower {
             return Some(Step::NoSuchKind);
         }
         Some(Step::Trouble(Trouble::from(&e)))
-    }
-
-    fn pause(&mut self, asked_for: Duration) {
-        self.pause = Some(self.pauses.next(asked_for));
     }
 }
 
