@@ -6,12 +6,15 @@
 )]
 
 use std::path::Path;
+use std::time::Duration;
 
 use a8_tests::fabric::{Fabric, Sidecar};
 use a8_tests::process::Process;
 use a8_tests::{ports, wait};
 use rustix::process::Signal;
-use tokio::net::TcpStream;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 
 /// The configuration of a command that is a script in `folder`; it says when it is there.
 fn command(folder: &Path, script: &str) -> String {
@@ -62,6 +65,35 @@ async fn an_application_that_is_told_to_end_can_still_make_its_last_calls() {
 }
 
 #[tokio::test]
+async fn an_application_is_told_to_end_when_its_calls_are_done() {
+    let fabric = Fabric::start().await;
+    let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let told = json!({
+        "service_name": "slow", "ttl": 600,
+        "endpoint": {"type": "http", "value": service.local_addr().unwrap().to_string()},
+    });
+    let registered = fabric.registry.post("/api/v1/instances", &told).await;
+    registered.expect(201);
+    let (folder, proxy) = (tempfile::tempdir().unwrap(), ports::free());
+    let call = format!("curl --silent http://127.0.0.1:{proxy}/slow/ > answer");
+    let script = format!("trap 'echo told > told; exit 4' TERM; {call} & {WAITS}");
+    let more = command(folder.path(), &script);
+    let sidecar = fabric.sidecar_at(proxy, "app", "v1", &more).await;
+    let (mut held, _) = service.accept().await.unwrap();
+    sidecar.process.signal(Signal::TERM);
+    sidecar.process.logged("draining").await;
+    // Long enough for one who does not wait.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let file = folder.path().join("told");
+    assert!(!file.exists());
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";
+    held.write_all(answer).await.unwrap();
+    assert_eq!(said(&file).await, "told");
+    assert_eq!(said(&folder.path().join("answer")).await, "done");
+    assert_eq!(code(sidecar).await, Some(4));
+}
+
+#[tokio::test]
 async fn the_sidecar_ends_in_order_with_its_application() {
     let fabric = Fabric::start().await;
     let folder = tempfile::tempdir().unwrap();
@@ -73,7 +105,7 @@ async fn the_sidecar_ends_in_order_with_its_application() {
     std::fs::write(folder.path().join("go"), "").unwrap();
     assert_eq!(code(sidecar).await, Some(7));
     let left = fabric.registry.get("/api/v1/instances").await;
-    assert_eq!(left.expect(200).json()["instances"], serde_json::json!([]));
+    assert_eq!(left.expect(200).json()["instances"], json!([]));
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ fn waiting_can_be_given_up_and_begun_again() {
         // A signal to who is gone is a signal to nobody.
         child.signal(Signal::KILL);
         child.signal_group(Signal::KILL);
-    },);
+    });
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_child_has_a_group_that_may_outlive_it() {
         child.group_gone().await;
         assert_eq!(parent(left), None);
         assert_eq!(ground.reaper.remembered(), 0);
-    },);
+    });
 }
 
 /// Leaves grandchildren behind, and finds out whether they are adopted and reaped.
@@ -104,7 +104,7 @@ fn orphans_are_reaped_by_the_first_process_of_a_container() {
     alone!(&AS_INIT, async {
         assert_eq!(std::process::id(), 1);
         leave_orphans().await;
-    },);
+    });
 }
 
 #[test]
@@ -136,22 +136,22 @@ fn what_cannot_be_started_disturbs_nobody() {
         for _ in 0..50 {
             // Its exit comes in while the next ones are tried.
             let child = ground.spawn("exit 6");
-            let mut missing = Command::new("a8-no-such-program");
-            let found = ground
-                .reaper
-                .spawn(std::mem::replace(&mut missing, Command::new(&text)));
-            assert_eq!(found.unwrap_err().kind(), io::ErrorKind::NotFound);
-            let found = ground.reaper.spawn(missing);
-            assert_eq!(found.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
-            // This makes std fork by itself, and wait for the child that failed.
             let mut elsewhere = Command::new("true");
-            elsewhere.current_dir("/a8-no-such-folder");
-            assert!(ground.reaper.spawn(elsewhere).is_err());
+            // This makes std fork by itself, and wait for the child that failed.
+            elsewhere.env("PATH", "/a8-no-such-folder");
+            for (command, wanted) in [
+                (Command::new("a8-no-such-program"), io::ErrorKind::NotFound),
+                (Command::new(&text), io::ErrorKind::PermissionDenied),
+                (elsewhere, io::ErrorKind::NotFound),
+            ] {
+                let error = ground.reaper.spawn(command).unwrap_err();
+                assert_eq!(error.kind(), wanted);
+            }
             assert_eq!(code(child.wait().await), 6);
         }
         assert_eq!(ground.reaper.remembered(), 0);
         no_child_left().await;
-    },);
+    });
 }
 
 #[test]
@@ -169,5 +169,5 @@ fn children_that_nobody_knows_are_reaped_at_the_start() {
         let ground = Ground::new();
         no_child_left().await;
         ground.tasks.finish(DEADLINE).await;
-    },);
+    });
 }

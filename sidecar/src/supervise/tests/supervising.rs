@@ -72,7 +72,7 @@ fn the_end_of_one_is_ignored_and_that_of_another_counts() {
         assert_eq!(supervisor.stop(Signal::TERM, DEADLINE).await, Some(9));
         no_child_left().await;
     };
-    alone!(body,);
+    alone!(body);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn what_cannot_be_started_ends_the_sidecar_or_is_left_out() {
         }
         assert_eq!(ground.read("ran"), "");
     };
-    alone!(body,);
+    alone!(body);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn who_does_not_listen_is_killed_after_the_grace() {
         no_child_left().await;
         assert_eq!(ground.reaper.remembered(), 0);
     };
-    alone!(body,);
+    alone!(body);
 }
 
 /// Leaves a child that does not care about SIGTERM, and says who it is.
@@ -173,7 +173,7 @@ fn a_group_is_ended_as_a_whole_also_without_its_first_process() {
         assert_eq!(parent(left), None);
         no_child_left().await;
     };
-    alone!(body,);
+    alone!(body);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn without_the_group_only_the_process_itself_is_ended() {
         kill_process(Pid::from_raw(left).unwrap(), Signal::KILL).unwrap();
         no_child_left().await;
     };
-    alone!(body,);
+    alone!(body);
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn without_commands_nothing_is_waited_for_and_nothing_taken() {
         assert!(early.is_err());
         assert_eq!(supervisor.stop(Signal::TERM, DEADLINE).await, None);
     };
-    alone!(body,);
+    alone!(body);
 }
 
 #[test]
