@@ -24,6 +24,10 @@ pub struct Process {
 ///
 /// # Panics
 /// When it is not there: `cargo test -p a8-tests` alone does not build the other packages.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "said by the Makefile, and no setting of a program"
+)]
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let beside = test
