@@ -150,7 +150,13 @@ impl Api {
         if let Some(revision) = verbs::list::awaited(&call) {
             self.reached(revision).await;
         }
-        Ok(self.dispatch(&mut call))
+        let answer = self.dispatch(&mut call);
+        Ok(answer.or_else(|failure| {
+            // What is said besides is said of what is refused, too.
+            let mut reply = Reply::failure(&failure);
+            reply.warnings.append(&mut call.warnings);
+            Ok(reply)
+        }))
     }
 
     /// Waits for a revision, though not for long.
@@ -182,7 +188,11 @@ impl Api {
         let kinds = self.kinds();
         let kind = kinds.get(&target.group, &target.version, &target.resource);
         let Some(kind) = kind.cloned() else {
-            return Err(Failure::no_page());
+            return Err(if kinds.is_built_in(&target.group) {
+                Failure::nothing_there()
+            } else {
+                Failure::no_page()
+            });
         };
         let mut reply = verbs::answer(call, &kind)?;
         if let Some(said) = kind.custom().and_then(|custom| custom.deprecation.clone()) {
@@ -194,7 +204,9 @@ impl Api {
 
     fn page(&self, call: &Call<'_>) -> Result<Reply, Failure> {
         if call.target.verb != "get" && call.target.verb != "head" {
-            return Err(Failure::no_page());
+            // Whatever can be read there cannot be written.
+            discovery::page(call, &self.kinds())?;
+            return Err(Failure::method_not_allowed());
         }
         match call.target.path.as_str() {
             "/healthz" | "/readyz" | "/livez" => Ok(Reply::text("ok")),

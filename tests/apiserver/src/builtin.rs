@@ -18,7 +18,40 @@ use crate::kinds::Kind;
 use crate::store::Store;
 use crate::{crd, object};
 
-/// A new object before anything else: whoever makes it does not say how it is.
+/// A new object as its kind is when nothing is said: the members that are always there.
+pub(crate) fn blank(kind: &Kind) -> Value {
+    let (pod, meta) = (json!({"containers": null}), json!({}));
+    let template = json!({"metadata": meta, "spec": pod});
+    match kind.plural.as_str() {
+        "pods" => json!({"metadata": {}, "spec": pod, "status": {}}),
+        "deployments" | "statefulsets" | "daemonsets" => json!({
+            "metadata": {}, "status": {},
+            "spec": {
+                "selector": null, "template": template, "strategy": {}, "updateStrategy": {},
+            },
+        }),
+        "replicasets" | "jobs" => {
+            json!({"metadata": {}, "spec": {"template": template}, "status": {}})
+        }
+        "cronjobs" => json!({
+            "metadata": {}, "status": {},
+            "spec": {"jobTemplate": {"metadata": {}, "spec": {"template": template}}},
+        }),
+        "services" => json!({"metadata": {}, "spec": {}, "status": {"loadBalancer": {}}}),
+        "endpointslices" => json!({"metadata": {}, "endpoints": null, "ports": null}),
+        "rolebindings" | "clusterrolebindings" => json!({"metadata": {}, "roleRef": {}}),
+        "events" => {
+            json!({"metadata": {}, "involvedObject": {}, "regarding": {}, "source": {}})
+        }
+        "customresourcedefinitions" => json!({
+            "metadata": {}, "spec": {"names": {}}, "status": {"acceptedNames": {}},
+        }),
+        "configmaps" | "secrets" | "serviceaccounts" | "endpoints" => json!({"metadata": {}}),
+        _ => json!({"metadata": {}, "spec": {}, "status": {}}),
+    }
+}
+
+/// A new object before it is kept: whoever makes it does not say how it is.
 pub(crate) fn prepare(kind: &Kind, object: &mut Value) {
     if !kind.status || kind.is("", "nodes") {
         return;

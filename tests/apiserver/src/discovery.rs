@@ -113,7 +113,11 @@ fn resources(group: &str, version: &str, kinds: &Kinds) -> Result<Value, Failure
         }
     }
     if all.is_empty() {
-        return Err(Failure::no_page());
+        return Err(if kinds.is_built_in(group) {
+            Failure::nothing_there()
+        } else {
+            Failure::no_page()
+        });
     }
     let name = if group.is_empty() {
         version.to_owned()

@@ -107,6 +107,18 @@ impl Failure {
         }
     }
 
+    /// A path that nothing is served at, below a group of built-in kinds.
+    pub(crate) fn nothing_there() -> Self {
+        let said = "the server could not find the requested resource";
+        Self::new(404, "NotFound", said)
+    }
+
+    /// A method that nothing built-in is served with at a path.
+    pub(crate) fn method_not_allowed() -> Self {
+        let said = "the server does not allow this method on the requested resource";
+        Self::new(405, "MethodNotAllowed", said)
+    }
+
     pub(crate) fn not_allowed(group: &str, resource: &str, action: &str) -> Self {
         let what = qualified(group, resource);
         let message = format!("{action} is not supported on resources of kind {what:?}");

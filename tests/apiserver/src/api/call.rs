@@ -74,10 +74,9 @@ impl Call<'_> {
     /// reads the query as.
     pub(crate) fn check_options(&self, options: &str) -> Result<(), Failure> {
         let mut faults = Vec::new();
-        for given in self.query.all("dryRun") {
-            if given != "All" {
-                faults.push(FieldError::unsupported("dryRun", &given.into(), &["All"]));
-            }
+        let dry_run: Vec<_> = self.query.all("dryRun").collect();
+        if dry_run.iter().any(|given| *given != "All") {
+            faults.push(FieldError::unsupported("dryRun", &dry_run.into(), &["All"]));
         }
         let manager = self.query.get("fieldManager");
         if manager.len() > 128 {
@@ -89,7 +88,7 @@ impl Call<'_> {
         }
         let validation = self.query.get("fieldValidation");
         if !matches!(validation, "" | "Strict" | "Warn" | "Ignore") {
-            let known = ["Ignore", "Strict", "Warn"];
+            let known = ["", "Ignore", "Strict", "Warn"];
             faults.push(FieldError::unsupported(
                 "fieldValidation",
                 &validation.into(),

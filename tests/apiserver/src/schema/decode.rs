@@ -18,8 +18,13 @@ pub(crate) struct Decoded {
 
 /// Decodes a value in place.
 pub(crate) fn decode(value: &mut Value, schema: &Schema) -> Decoded {
+    decode_as(value, schema, "")
+}
+
+/// The same, of a value that is of this Go type.
+pub(crate) fn decode_as(value: &mut Value, schema: &Schema, owner: &str) -> Decoded {
     let mut decoded = Decoded::default();
-    decoded.walk(value, schema, "", "");
+    decoded.walk(value, schema, owner, "");
     decoded
 }
 
@@ -118,8 +123,12 @@ impl Decoded {
             return;
         }
         members.retain(|name, value| match schema.member(name) {
-            Some(inner) => {
+            Some(inner) if schema.properties.contains_key(name) => {
                 self.walk(value, inner, own, &child(path, name));
+                true
+            }
+            Some(inner) => {
+                self.walk(value, inner, own, &format!("{path}[{name}]"));
                 true
             }
             None => {

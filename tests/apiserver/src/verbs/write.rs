@@ -8,8 +8,9 @@ use super::missing;
 use crate::access::rbac;
 use crate::api::call::Call;
 use crate::failure::Failure;
+use crate::field::FieldError;
 use crate::fields::managed;
-use crate::kinds::{Kind, Origin};
+use crate::kinds::{Custom, Kind, Origin};
 use crate::schema::{default, validate};
 use crate::store::{Key, Store};
 use crate::{builtin, crd, metadata, object};
@@ -55,7 +56,6 @@ pub(super) fn make(
     }
     match &kind.origin {
         Origin::BuiltIn(_) => {
-            builtin::prepare(kind, &mut object);
             builtin::default(kind, &mut object);
         }
         Origin::Custom(custom) => {
@@ -71,21 +71,20 @@ pub(super) fn make(
         object::set_meta(&mut object, "managedFields", None);
         managed::update(call, kind, None, &mut object, "");
     }
+    if kind.custom().is_none() {
+        builtin::prepare(kind, &mut object);
+    }
     let mut faults = Vec::new();
-    match &kind.origin {
-        Origin::BuiltIn(_) => faults.extend(builtin::check(kind, &object, None)),
-        Origin::Custom(_) => {}
+    if kind.custom().is_none() {
+        faults.extend(builtin::check(kind, &object, None));
     }
     faults.extend(metadata::check(&object, kind.namespaced, kind.name_rule()));
     if let Origin::Custom(custom) = &kind.origin {
-        faults.extend(validate::validate(&object, None, &custom.schema));
-        if faults.is_empty() {
-            faults.extend(validate::check_lists(&object, &custom.schema, ""));
-            faults.extend(custom.rules.check(&object, None));
-        }
+        check_custom(kind, custom, &object, None, &mut faults);
     }
     if !faults.is_empty() {
-        return Err(Failure::invalid(&kind.group, &kind.kind, &name, &faults));
+        let given = object["kind"].as_str().unwrap_or(&kind.kind);
+        return Err(Failure::invalid(&kind.group, given, &name, &faults));
     }
     not_more_than_own(call, kind, store, &object)?;
     let key = Key::new(&kind.table, &namespace, &name);
@@ -156,16 +155,11 @@ pub(super) fn replace(
     let mut faults = metadata::check_update(&object, old);
     match &kind.origin {
         Origin::BuiltIn(_) => faults.extend(builtin::check(kind, &object, Some(old))),
-        Origin::Custom(custom) => {
-            faults.extend(validate::validate(&object, Some(old), &custom.schema));
-            if faults.is_empty() {
-                faults.extend(validate::check_lists(&object, &custom.schema, ""));
-                faults.extend(custom.rules.check(&object, Some(old)));
-            }
-        }
+        Origin::Custom(custom) => check_custom(kind, custom, &object, Some(old), &mut faults),
     }
     if !faults.is_empty() {
-        return Err(Failure::invalid(&kind.group, &kind.kind, &name, &faults));
+        let given = object["kind"].as_str().unwrap_or(&kind.kind);
+        return Err(Failure::invalid(&kind.group, given, &name, &faults));
     }
     if object["rules"] != old["rules"] {
         not_more_than_own(call, kind, store, &object)?;
@@ -194,6 +188,26 @@ pub(super) fn replace(
     Ok(written)
 }
 
+/// What the definition of a kind has against an object.
+fn check_custom(
+    kind: &Kind,
+    custom: &Custom,
+    object: &Value,
+    old: Option<&Value>,
+    faults: &mut Vec<FieldError>,
+) {
+    let given = object["kind"].as_str().unwrap_or_default();
+    if given == kind.kind {
+        faults.extend(validate::validate(object, old, &custom.schema));
+    } else {
+        let said = format!("must be {}", kind.kind);
+        faults.push(FieldError::invalid("kind", &given.into(), said));
+    }
+    faults.extend(validate::check_lists(object, &custom.schema, ""));
+    let broken = custom.rules.check_after(object, old, faults);
+    faults.extend(broken);
+}
+
 /// Whether two differ in nothing but the times at which their fields were written.
 fn same_but_times(object: &Value, old: &Value) -> bool {
     let plain = |object: &Value| {
@@ -218,32 +232,39 @@ fn same_object(kind: &Kind, old: &Value, object: &mut Value) -> Result<(), Failu
     let given = object::uid(object);
     if !given.is_empty() && given != object::uid(old) {
         let why = format!(
-            "Precondition failed: UID in precondition: {given}, UID in object meta: {}",
+            "StorageError: invalid object, Code: 4, Key: /registry{}/{}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in object \
+             meta: {}",
+            if kind.group.is_empty() { "" } else { "/" }.to_owned() + &kind.table,
+            [object::namespace(old), name]
+                .join("/")
+                .trim_start_matches('/'),
             object::uid(old)
         );
         return Err(Failure::conflict(&kind.group, &kind.plural, name, &why));
     }
-    let given = object::meta(object, "resourceVersion");
-    if given.is_empty() {
-        if kind
-            .built_in()
-            .is_some_and(|built_in| built_in.unconditional)
-        {
-            let revision = old["metadata"]["resourceVersion"].clone();
-            object::set_meta(object, "resourceVersion", Some(revision));
-        }
-    } else if given != object::meta(old, "resourceVersion") {
-        if given.parse::<u64>().is_err() {
-            let said = crate::field::FieldError::invalid(
-                "metadata.resourceVersion",
-                &given.into(),
-                format!("strconv.ParseUint: parsing {given:?}: invalid syntax"),
-            );
-            return Err(Failure::invalid(&kind.group, &kind.kind, name, &[said]));
-        }
-        return Err(Failure::stale(&kind.group, &kind.plural, name));
+    let given = object::meta(object, "resourceVersion").to_owned();
+    if !given.is_empty() && given.parse::<u64>().is_err() {
+        let said = format!("strconv.ParseUint: parsing {given:?}: invalid syntax");
+        return Err(Failure::new(500, "", said));
     }
-    Ok(())
+    let revision = object::meta(old, "resourceVersion");
+    let unconditional = kind
+        .built_in()
+        .is_some_and(|built_in| built_in.unconditional);
+    match given.as_str() {
+        "" | "0" if unconditional => {
+            object::set_meta(object, "resourceVersion", Some(revision.into()));
+            Ok(())
+        }
+        "" | "0" => {
+            let field = "metadata.resourceVersion";
+            let fault = FieldError::invalid(field, &0.into(), "must be specified for an update");
+            Err(Failure::invalid(&kind.group, &kind.plural, name, &[fault]))
+        }
+        given if given == revision => Ok(()),
+        _ => Err(Failure::stale(&kind.group, &kind.plural, name)),
+    }
 }
 
 /// Who writes the status writes nothing else, and the other way round.
