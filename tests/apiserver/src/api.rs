@@ -18,6 +18,7 @@ use crate::kinds::Kinds;
 use crate::record::{Asked, Record};
 use crate::server::Options;
 use crate::store::Store;
+use crate::wire::accept::{Accept, Format};
 use crate::wire::reply::{Body, Cut, Reply};
 use crate::wire::request::{Query, Target};
 use crate::{discovery, openapi, verbs};
@@ -154,6 +155,9 @@ impl Api {
         Ok(answer.or_else(|failure| {
             // What is said besides is said of what is refused, too.
             let mut reply = Reply::failure(&failure);
+            reply.format = Accept::parse(call.accept, false)
+                .or_else(|_| Accept::parse(call.accept, true))
+                .map_or_else(|_| Format::Json, |accept| accept.format);
             reply.warnings.append(&mut call.warnings);
             Ok(reply)
         }))
@@ -171,8 +175,9 @@ impl Api {
         let given = header_of(head, header::AUTHORIZATION.as_str());
         match given.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                let tokens = self.tokens.lock().unwrap();
-                tokens.user(token.trim()).ok_or_else(Failure::unauthorized)
+                let user = self.tokens.lock().unwrap().user(token.trim());
+                let user = user.filter(|user| user.exists(&self.store()));
+                user.ok_or_else(Failure::unauthorized)
             }
             None if given.is_empty() && self.options.anonymous => Ok(User::anonymous()),
             _ => Err(Failure::unauthorized()),

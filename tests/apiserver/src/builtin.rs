@@ -65,12 +65,20 @@ pub(crate) fn prepare(kind: &Kind, object: &mut Value) {
     if kind.is("", "namespaces") {
         object["spec"] = json!({"finalizers": ["kubernetes"]});
     }
+    if kind.plural == "customresourcedefinitions" {
+        crd::default(object);
+    }
 }
 
 /// Fills in what was not said.
 pub(crate) fn default(kind: &Kind, object: &mut Value) {
     match kind.plural.as_str() {
-        "pods" => pod::default(&mut object["spec"]),
+        "pods" => {
+            or(object, "spec", json!({}));
+            or(&mut object["spec"], "serviceAccountName", "default");
+            or(&mut object["spec"], "enableServiceLinks", true);
+            pod::default(&mut object["spec"]);
+        }
         "services" => service::default(object),
         "endpointslices" => slice::default(object),
         "endpoints" => service::default_endpoints(object),
@@ -128,10 +136,18 @@ pub(crate) fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Fie
         "configmaps" => config::check_map(object, old, &mut faults),
         "secrets" => config::check_secret(object, old, &mut faults),
         "customresourcedefinitions" => crd::check(object, old, &mut faults),
-        "events" => events::check(object, &mut faults),
+        "events" => events::check(object, old, &mut faults),
         _ => {}
     }
     faults
+}
+
+/// What else has to be there for an object to be let in.
+pub(crate) fn admit(kind: &Kind, store: &Store, object: &Value) -> Result<(), Failure> {
+    if kind.is("", "pods") {
+        return pod::account_exists(store, object);
+    }
+    Ok(())
 }
 
 /// Gives an object what only one may have: an address of a Service.
@@ -147,6 +163,15 @@ fn or(object: &mut Value, name: &str, value: impl Into<Value>) {
     if object[name].is_null() {
         object[name] = value.into();
     }
+}
+
+/// The items of a list, to be changed; none where there is no list.
+fn items_mut<'a>(object: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> {
+    object
+        .get_mut(name)
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
 }
 
 fn text<'a>(object: &'a Value, name: &str) -> &'a str {

@@ -94,6 +94,13 @@ impl Failure {
         Self::new(403, "Forbidden", message).about(group, resource, name)
     }
 
+    /// The same, from where the details are left out.
+    pub(crate) fn plainly(mut self) -> Self {
+        let name = std::mem::take(&mut self.details.name);
+        let kind = std::mem::take(&mut self.details.kind);
+        self.about("", &kind, &name)
+    }
+
     pub(crate) fn not_found(group: &str, resource: &str, name: &str) -> Self {
         let message = format!("{} {name:?} not found", qualified(group, resource));
         Self::new(404, "NotFound", message).about(group, resource, name)

@@ -24,6 +24,18 @@ pub(crate) const ALL_VERBS: [&str; 8] = [
     "watch",
 ];
 
+/// The same of a custom kind, in the order in which the real server tells it.
+const CUSTOM_VERBS: [&str; 8] = [
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "create",
+    "update",
+    "watch",
+];
+
 /// One kind, in one version.
 pub(crate) struct Kind {
     pub(crate) group: String,
@@ -153,6 +165,8 @@ impl Kind {
             &[
                 "create", "delete", "get", "list", "patch", "update", "watch",
             ]
+        } else if self.custom().is_some() {
+            &CUSTOM_VERBS
         } else {
             &ALL_VERBS
         }

@@ -10,6 +10,7 @@ pub(crate) mod watch;
 mod write;
 
 pub(crate) use delete::remove_now;
+pub(crate) use update::no_name;
 
 use std::sync::Arc;
 
@@ -60,7 +61,10 @@ pub(crate) fn answer(call: &mut Call<'_>, kind: &Arc<Kind>) -> Result<Reply, Fai
         ("get", _) => get(call, kind),
         ("list", "") => list::list(call, kind),
         ("watch", "") => watch::watch(call, kind),
-        ("create", "") if target.name.is_empty() => create::create(call, kind),
+        // With a custom kind the real server does not mind a name in the path.
+        ("create", "") if target.name.is_empty() || kind.custom().is_some() => {
+            create::create(call, kind)
+        }
         ("update", _) if !target.name.is_empty() => update::update(call, kind),
         ("patch", _) if !target.name.is_empty() => patch::patch(call, kind),
         ("delete", "") => delete::delete(call, kind),

@@ -117,7 +117,9 @@ impl Call<'_> {
     pub(crate) fn reply(&self, status: u16, kind: &Kind, object: &Value) -> Result<Reply, Failure> {
         let accept = Accept::parse(self.accept, false)?;
         let object = view::of(kind, object);
-        let shaped = shape::one(accept.shape, kind, object);
+        shape::check(self, accept.shape)?;
+        let mut shaped = shape::one(accept.shape, kind, object.clone());
+        shape::include(self, accept.shape, &mut shaped, &[object]);
         let mut reply = Reply::new(status, Content::Object(shaped));
         reply.format = accept.format;
         Ok(reply)

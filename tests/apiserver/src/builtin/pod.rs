@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::{items, or, text};
+use crate::failure::Failure;
 use crate::field::{FieldError, child, item};
-use crate::names;
+use crate::store::{Key, Store};
+use crate::{names, object};
 
 /// How its memory is guarded; tests only need one that is possible.
 pub(super) fn quality(object: &Value) -> &'static str {
@@ -31,11 +33,8 @@ pub(super) fn default(spec: &mut Value) {
     or(spec, "dnsPolicy", "ClusterFirst");
     or(spec, "schedulerName", "default-scheduler");
     or(spec, "securityContext", json!({}));
-    if spec["enableServiceLinks"].is_null() {
-        spec["enableServiceLinks"] = true.into();
-    }
     for list in ["initContainers", "containers"] {
-        for container in spec[list].as_array_mut().into_iter().flatten() {
+        for container in super::items_mut(spec, list) {
             default_container(container);
         }
     }
@@ -53,8 +52,18 @@ fn default_container(container: &mut Value) {
     or(container, "terminationMessagePath", "/dev/termination-log");
     or(container, "terminationMessagePolicy", "File");
     or(container, "resources", json!({}));
-    for port in container["ports"].as_array_mut().into_iter().flatten() {
+    for port in super::items_mut(container, "ports") {
         or(port, "protocol", "TCP");
+    }
+    if container["resources"]["limits"].is_object() {
+        // What is not asked for is what is allowed.
+        let limits = container["resources"]["limits"].clone();
+        let requests = object::member_mut(&mut container["resources"], "requests");
+        for (name, limit) in limits.as_object().into_iter().flatten() {
+            requests
+                .entry(name.clone())
+                .or_insert_with(|| limit.clone());
+        }
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         let probe = &mut container[name];
@@ -73,6 +82,22 @@ fn default_container(container: &mut Value) {
             members.shift_remove(name);
         }
     }
+}
+
+/// Whether there is the account that a pod is to run with. The default one always is, as it
+/// would be where its controller runs.
+pub(super) fn account_exists(store: &Store, pod: &Value) -> Result<(), Failure> {
+    let account = text(&pod["spec"], "serviceAccountName");
+    let namespace = object::namespace(pod);
+    let key = Key::new(&"/serviceaccounts".into(), namespace, account);
+    if account == "default" || store.get(&key).is_some() {
+        return Ok(());
+    }
+    let why = format!(
+        "error looking up service account {namespace}/{account}: serviceaccount {account:?} not \
+         found"
+    );
+    Err(Failure::forbidden("", "pods", object::name(pod), &why).plainly())
 }
 
 /// The faults of a pod.
@@ -210,6 +235,7 @@ fn check_container(
         let field = child(path, "imagePullPolicy");
         faults.push(FieldError::unsupported(&field, &policy.into(), &known));
     }
+    check_resources(&container["resources"], &child(path, "resources"), faults);
     let sidecar = init && text(container, "restartPolicy") == "Always";
     let mut seen = HashSet::new();
     for (index, port) in items(container, "ports").iter().enumerate() {
@@ -241,8 +267,18 @@ fn check_container(
     }
     for (index, variable) in items(container, "env").iter().enumerate() {
         let path = item(&child(path, "env"), index);
-        if text(variable, "name").is_empty() {
+        let name = text(variable, "name");
+        let printable = |c: char| (' '..='~').contains(&c) && c != '=';
+        if name.is_empty() {
             faults.push(FieldError::required(&child(&path, "name"), ""));
+        } else if !name.chars().all(printable) {
+            let said = "a valid environment variable name must consist only of printable ASCII \
+                        characters other than '='";
+            faults.push(FieldError::invalid(
+                &child(&path, "name"),
+                &name.into(),
+                said,
+            ));
         }
         if !text(variable, "value").is_empty() && !variable["valueFrom"].is_null() {
             let field = child(&path, "valueFrom");
@@ -280,6 +316,50 @@ fn check_container(
     }
 }
 
+/// Nobody asks for more than is allowed.
+fn check_resources(resources: &Value, path: &str, faults: &mut Vec<FieldError>) {
+    for (name, wanted) in resources["requests"].as_object().into_iter().flatten() {
+        let limit = &resources["limits"][name];
+        if let (Some(wanted_text), Some(limit_text)) = (wanted.as_str(), limit.as_str())
+            && amount(wanted_text) > amount(limit_text)
+        {
+            let said = format!("must be less than or equal to {name} limit of {limit_text}");
+            faults.push(FieldError::invalid(&child(path, "requests"), wanted, said));
+        }
+    }
+}
+
+/// How much a quantity is.
+fn amount(text: &str) -> f64 {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '+' | '-'))
+        .unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let number: f64 = number.parse().unwrap_or(0.0);
+    let factor = match suffix {
+        "n" => 1e-9,
+        "u" => 1e-6,
+        "m" => 1e-3,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
+        "Ki" => 1024.0,
+        "Mi" => 1024_f64.powi(2),
+        "Gi" => 1024_f64.powi(3),
+        "Ti" => 1024_f64.powi(4),
+        "Pi" => 1024_f64.powi(5),
+        "Ei" => 1024_f64.powi(6),
+        exponent => {
+            let power = exponent.get(1..).and_then(|power| power.parse().ok());
+            10_f64.powi(power.unwrap_or(0))
+        }
+    };
+    number * factor
+}
+
 fn check_probe(probe: &Value, path: &str, forbidden: bool, faults: &mut Vec<FieldError>) {
     if !probe.is_object() {
         return;
@@ -296,6 +376,15 @@ fn check_probe(probe: &Value, path: &str, forbidden: bool, faults: &mut Vec<Fiel
         _ => {
             let said = "may not specify more than 1 handler type";
             faults.push(FieldError::forbidden(path, said));
+        }
+    }
+    for way in ["httpGet", "tcpSocket"] {
+        if probe[way].is_object() && probe[way]["port"].is_i64() {
+            super::port_number(
+                &probe[way]["port"],
+                &child(path, &format!("{way}.port")),
+                faults,
+            );
         }
     }
     for name in [

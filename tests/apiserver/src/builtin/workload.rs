@@ -88,7 +88,13 @@ pub(super) fn check(object: &Value, old: Option<&Value>, faults: &mut Vec<FieldE
     if selector.is_null() {
         faults.push(FieldError::required("spec.selector", ""));
     } else {
+        let before = faults.len();
         metadata::label_selector(selector, "spec.selector", faults);
+        if faults.len() > before {
+            let said = "invalid label selector";
+            faults.push(FieldError::invalid("spec.selector", selector, said));
+            return;
+        }
         if empty("matchLabels") && empty("matchExpressions") {
             let said = "empty selector is invalid for deployment";
             faults.push(FieldError::invalid("spec.selector", selector, said));
@@ -96,10 +102,10 @@ pub(super) fn check(object: &Value, old: Option<&Value>, faults: &mut Vec<FieldE
     }
     let labels = &spec["template"]["metadata"]["labels"];
     let wanted = selector["matchLabels"].as_object().into_iter().flatten();
-    if wanted
+    let unlike = wanted
         .into_iter()
-        .any(|(name, value)| labels[name] != *value)
-    {
+        .any(|(name, value)| labels[name] != *value);
+    if unlike || selector.is_null() {
         let said = "`selector` does not match template `labels`";
         let field = "spec.template.metadata.labels";
         faults.push(FieldError::invalid(field, labels, said));

@@ -64,7 +64,14 @@ pub(crate) fn read(object: &Value) -> Vec<Manager> {
 }
 
 /// Writes the managers into an object.
-pub(crate) fn write(object: &mut Value, managers: Vec<Manager>) {
+pub(crate) fn write(object: &mut Value, mut managers: Vec<Manager>) {
+    managers.sort_by(|a, b| {
+        let key = |m: &Manager| {
+            let texts = [&m.operation, &m.time, &m.name, &m.version, &m.part];
+            texts.map(String::clone)
+        };
+        key(a).cmp(&key(b))
+    });
     let entries: Vec<_> = managers
         .into_iter()
         .filter(|manager| !manager.fields.is_empty())

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::go;
 use crate::schema::Schema;
 
 const DIRECTIVE: &str = "$patch";
@@ -37,7 +38,10 @@ fn merge(
         }
         Some("merge") | None => {}
         Some(other) => {
-            return Err(format!("Unknown patch type found in map: {other}"));
+            return Err(format!(
+                "unknown patch type: {other} in map: {}",
+                go::printed(&Value::Object(patch.clone()))
+            ));
         }
     }
     if let Some(keep) = patch.get(RETAIN).and_then(Value::as_array) {

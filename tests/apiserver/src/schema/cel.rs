@@ -2,6 +2,7 @@
 
 mod numbers;
 mod spelling;
+pub(crate) mod types;
 
 use kube_cel::{CompiledSchema, ErrorKind, RootContext, ValidationError, Validator};
 use serde_json::Value;
@@ -89,7 +90,12 @@ impl Rules {
             error.kind,
             ErrorKind::EvaluationError | ErrorKind::UnsupportedReference
         ) {
-            let given = found.map_or_else(|| "\"\"".to_owned(), given);
+            // A rule of the root is told at the root, wherever its fault would be.
+            let (field, found) = match found {
+                Some(found) => (field, found),
+                None => ("<nil>", object),
+            };
+            let given = given(found);
             return FieldError::invalid_shown(field, &given, self.unevaluated(error));
         }
         // What is plain is shown where it has the rule itself.

@@ -2,7 +2,7 @@
 //! refused, what is not known is dropped and told, what is null is absent.
 
 use base64::Engine;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Additional, Schema, definition};
 use crate::field::{child, item};
@@ -62,7 +62,8 @@ impl Decoded {
         match name {
             "IntOrString" => return self.int_or_string(value, owner, path),
             "Quantity" => return self.quantity(value),
-            "Time" | "MicroTime" => return self.time(value, owner, path),
+            "Time" => return self.time(value, owner, path),
+            "MicroTime" => return self.micro_time(value, owner, path),
             "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrArray" => {
                 return self.nested_schema(value, owner, path);
             }
@@ -78,6 +79,9 @@ impl Decoded {
                 let inner = schema.items.as_deref();
                 for (index, one) in items.iter_mut().enumerate() {
                     if let Some(inner) = inner {
+                        if one.is_null() && inner.resolve().kind.as_deref() == Some("object") {
+                            *one = Value::Object(Map::new());
+                        }
                         self.walk(one, inner, owner, &item(path, index));
                     }
                 }
@@ -86,7 +90,12 @@ impl Decoded {
                 Value::String(text) if schema.format.as_deref() == Some("byte") => {
                     let engine = base64::engine::general_purpose::STANDARD;
                     if let Err(e) = engine.decode(text.as_bytes()) {
-                        self.say(format!("illegal base64 data: {e}"));
+                        let at = match e {
+                            base64::DecodeError::InvalidByte(at, _)
+                            | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+                            _ => text.len(),
+                        };
+                        self.say(format!("illegal base64 data at input byte {at}"));
                     }
                 }
                 Value::String(_) => {}
@@ -167,6 +176,22 @@ impl Decoded {
             self.say(format!(
                 "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} \
                  as \"2006\""
+            ));
+        }
+    }
+
+    /// Times of leases and events have six digits after the seconds.
+    fn micro_time(&mut self, value: &Value, owner: &str, path: &str) {
+        self.time(value, owner, path);
+        let text = value.as_str().unwrap_or_default();
+        let (_, rest) = text.split_at_checked(19).unwrap_or((text, ""));
+        let digits = rest.strip_prefix('.').map_or(0, |fraction| {
+            fraction.bytes().take_while(u8::is_ascii_digit).count()
+        });
+        if !text.is_empty() && digits != 6 {
+            self.say(format!(
+                "parsing time {text:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \
+                 {rest:?} as \".000000\""
             ));
         }
     }

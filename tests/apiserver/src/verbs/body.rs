@@ -95,7 +95,7 @@ pub(super) fn object(
     let mut unknown: Vec<String> = Vec::new();
     match &kind.origin {
         Origin::BuiltIn(_) => {
-            let decoded = decode::decode(&mut value, kind.schema());
+            let decoded = decode::decode_as(&mut value, kind.schema(), &kind.kind);
             if let Some(wrong) = decoded.wrong {
                 return Err(refused(&wrong));
             }

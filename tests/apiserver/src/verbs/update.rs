@@ -51,7 +51,7 @@ pub(super) fn update(call: &mut Call<'_>, kind: &Kind) -> Result<Reply, Failure>
 }
 
 /// An object that does not say its name.
-pub(super) fn no_name(wanted: &str) -> Failure {
+pub(crate) fn no_name(wanted: &str) -> Failure {
     Failure::bad_request(format!(
         "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
     ))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::missing;
 use crate::access::rbac;
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::field::FieldError;
 use crate::fields::managed;
 use crate::kinds::{Custom, Kind, Origin};
-use crate::schema::{default, validate};
+use crate::schema::{default, empty, validate};
 use crate::store::{Key, Store};
 use crate::{builtin, crd, metadata, object};
 
@@ -84,17 +84,24 @@ pub(super) fn make(
     }
     if !faults.is_empty() {
         let given = object["kind"].as_str().unwrap_or(&kind.kind);
-        return Err(Failure::invalid(&kind.group, given, &name, &faults));
+        // Both groups of events are checked as one.
+        let group = if given == "Event" { "" } else { &kind.group };
+        return Err(Failure::invalid(group, given, &name, &faults));
     }
     not_more_than_own(call, kind, store, &object)?;
     let key = Key::new(&kind.table, &namespace, &name);
-    if store.get(&key).is_some() {
-        return Err(Failure::already_exists(&kind.group, &kind.plural, &name));
+    if let Some(there) = store.get(&key) {
+        let mut failure = Failure::already_exists(&kind.group, &kind.plural, &name);
+        if object::is_going(there) {
+            failure.message = format!("object is being deleted: {}", failure.message);
+        }
+        return Err(failure);
     }
+    builtin::admit(kind, store, &object)?;
+    keep(kind, &mut object);
     if call.dry_run() {
         return Ok(Arc::new(object));
     }
-    keep(kind, &mut object);
     builtin::allocate(kind, store, &mut object)?;
     let made = store.put(key.clone(), object);
     crd::changed(call.api, store, kind, &key);
@@ -113,7 +120,7 @@ pub(super) fn replace(
     in_its_namespace(call, kind, &mut object)?;
     let part = call.target.subresource.as_str();
     let name = object::name(old).to_owned();
-    same_object(kind, old, &mut object)?;
+    same_object(call, kind, old, &mut object)?;
     let told_managers = object["metadata"].get("managedFields").cloned();
     keep_part(kind, part, old, &mut object);
     for member in ["uid", "creationTimestamp", "generation", "selfLink"] {
@@ -159,9 +166,12 @@ pub(super) fn replace(
     }
     if !faults.is_empty() {
         let given = object["kind"].as_str().unwrap_or(&kind.kind);
-        return Err(Failure::invalid(&kind.group, given, &name, &faults));
+        // Both groups of events are checked as one.
+        let group = if given == "Event" { "" } else { &kind.group };
+        return Err(Failure::invalid(group, given, &name, &faults));
     }
-    if object["rules"] != old["rules"] {
+    let given = |object: &Value| ["rules", "roleRef", "subjects"].map(|name| object[name].clone());
+    if given(&object) != given(old) {
         not_more_than_own(call, kind, store, &object)?;
     }
     keep(kind, &mut object);
@@ -227,10 +237,15 @@ fn same_but_times(object: &Value, old: &Value) -> bool {
 }
 
 /// Checks that it is the object that it says it is, in the state that it was read in.
-fn same_object(kind: &Kind, old: &Value, object: &mut Value) -> Result<(), Failure> {
+fn same_object(
+    call: &Call<'_>,
+    kind: &Kind,
+    old: &Value,
+    object: &mut Value,
+) -> Result<(), Failure> {
     let name = object::name(old);
     let given = object::uid(object);
-    if !given.is_empty() && given != object::uid(old) {
+    if call.target.verb == "update" && !given.is_empty() && given != object::uid(old) {
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: /registry{}/{}, ResourceVersion: 0, \
              AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in object \
@@ -272,11 +287,17 @@ fn keep_part(kind: &Kind, part: &str, old: &Value, object: &mut Value) {
     match part {
         "status" => {
             let status = object.get("status").cloned();
+            let pod = kind.is("", "pods");
+            let labels = pod.then(|| object["metadata"].get("labels").cloned());
             let revision = object["metadata"]["resourceVersion"].clone();
             let uid = object["metadata"].get("uid").cloned();
             *object = old.clone();
             object::set_meta(object, "resourceVersion", Some(revision));
             object::set_meta(object, "uid", uid);
+            if let Some(labels) = labels {
+                // Who writes the status of a pod may label it, too.
+                object::set_meta(object, "labels", labels);
+            }
             if let Some(members) = object.as_object_mut() {
                 match status {
                     Some(status) => members.insert("status".into(), status),
@@ -317,6 +338,9 @@ fn count_generation(kind: &Kind, part: &str, old: &Value, object: &mut Value) {
 
 /// How an object is kept: customs in the version that is stored, events in the older group.
 fn keep(kind: &Kind, object: &mut Value) {
+    if kind.custom().is_none() {
+        empty::drop(object, kind.schema());
+    }
     match kind.custom() {
         Some(custom) => {
             object["apiVersion"] = format!("{}/{}", kind.group, custom.stored).into();
@@ -392,20 +416,18 @@ fn not_more_than_own(
     store: &Store,
     object: &Value,
 ) -> Result<(), Failure> {
-    if !kind.is("rbac.authorization.k8s.io", "roles")
-        && !kind.is("rbac.authorization.k8s.io", "clusterroles")
-    {
+    if kind.group != "rbac.authorization.k8s.io" {
         return Ok(());
     }
-    let more = rbac::escalation(store, call.user, object);
+    let more = rbac::escalation(store, call.user, object)?;
     if more.is_empty() {
         return Ok(());
     }
-    let more: Vec<_> = more.iter().map(Value::to_string).collect();
+    let groups: Vec<_> = call.user.groups.iter().map(|g| format!("{g:?}")).collect();
     let why = format!(
-        "user {:?} (groups={}) is attempting to grant RBAC permissions not currently held:\n{}",
+        "user {:?} (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{}",
         call.user.name,
-        json!(call.user.groups),
+        groups.join(" "),
         more.join("\n")
     );
     let name = object::name(object);

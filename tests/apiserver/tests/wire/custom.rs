@@ -248,12 +248,12 @@ async fn a_wrong_definition_is_refused() {
         (
             &format!("{schema}/properties/where/type"),
             json!(""),
-            "spec.versions[0].schema.openAPIV3Schema.properties[spec].properties[where].type",
+            "spec.validation.openAPIV3Schema.properties[spec].properties[where].type",
         ),
         (
             &format!("{schema}/x-kubernetes-validations/0/rule"),
             json!("self.where !="),
-            "spec.versions[0].schema.openAPIV3Schema.properties[spec].\
+            "spec.validation.openAPIV3Schema.properties[spec].\
              x-kubernetes-validations[0].rule",
         ),
     ] {

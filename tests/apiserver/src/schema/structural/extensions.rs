@@ -4,11 +4,10 @@ use serde_json::Value;
 
 use super::{kind, members};
 use crate::field::{FieldError, child, item};
+use crate::schema::cel::types;
 use crate::schema::{Schema, default, prune, validate};
 
-const TYPES: [&str; 7] = [
-    "array", "boolean", "integer", "null", "number", "object", "string",
-];
+const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
 
 /// The faults of a schema and of all inside of it.
 pub(super) fn check(schema: &Value, path: &str, structural: bool, faults: &mut Vec<FieldError>) {
@@ -50,14 +49,14 @@ fn forbidden(schema: &Value, path: &str, faults: &mut Vec<FieldError>) {
     }
     let has_properties = members(schema, "properties").next().is_some();
     let additional = &schema["additionalProperties"];
-    if *additional == false {
+    if !additional.is_null() && has_properties {
+        let said = "additionalProperties and properties are mutual exclusive";
+        say("additionalProperties", said);
+    } else if *additional == false {
         say(
             "additionalProperties",
             "additionalProperties cannot be set to false",
         );
-    } else if !additional.is_null() && has_properties {
-        let said = "additionalProperties and properties are mutual exclusive";
-        say("additionalProperties", said);
     }
     for name in [
         "id",
@@ -279,7 +278,7 @@ fn rules(schema: &Value, path: &str, faults: &mut Vec<FieldError>) {
     for (index, rule) in super::list(schema, "x-kubernetes-validations") {
         let path = item(&child(path, "x-kubernetes-validations"), index);
         let text = |name: &str| rule[name].as_str();
-        let trimmed = |name: &str| text(name).map(str::trim);
+        let expression = text("messageExpression");
         let written = text("rule").unwrap_or_default();
         if written.trim().is_empty() {
             faults.push(FieldError::required(
@@ -303,7 +302,7 @@ fn rules(schema: &Value, path: &str, faults: &mut Vec<FieldError>) {
             }
             _ => {}
         }
-        if trimmed("messageExpression") == Some("") && text("messageExpression") != Some("") {
+        if expression.is_some_and(|text| text.trim().is_empty() && !text.is_empty()) {
             let said = "messageExpression must be non-empty if specified";
             faults.push(FieldError::required(
                 &child(&path, "messageExpression"),
@@ -333,15 +332,91 @@ fn rules(schema: &Value, path: &str, faults: &mut Vec<FieldError>) {
                 said,
             ));
         }
+    }
+}
+
+/// The faults of the rules of a schema that has no others: whether they compile.
+pub(super) fn compile(schema: &Value, path: &str, root: bool, faults: &mut Vec<FieldError>) {
+    for (index, rule) in super::list(schema, "x-kubernetes-validations") {
+        let path = item(&child(path, "x-kubernetes-validations"), index);
         for name in ["rule", "messageExpression"] {
-            if let Some(expression) = trimmed(name).filter(|text| !text.is_empty())
-                && let Err(e) = kube_cel::cel::Program::compile(expression)
-            {
-                let said = format!("compilation failed: {e}");
-                faults.push(FieldError::invalid(&child(&path, name), rule, said));
+            let text = rule[name].as_str().map(str::trim);
+            let Some(text) = text.filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            let field = child(&path, name);
+            if let Err(e) = kube_cel::cel::Program::compile(text) {
+                let said = format!("compilation failed: {e}").replace("\n|", "\n |");
+                faults.push(FieldError::invalid_shown(&field, &go_rule(rule), said));
+            } else if name == "rule" {
+                faults.extend(ill_typed(text, rule, schema, root, &field));
             }
         }
     }
+    for (name, value) in members(schema, "properties") {
+        let path = format!("{}[{name}]", child(path, "properties"));
+        compile(value, &path, false, faults);
+    }
+    for name in ["items", "additionalProperties"] {
+        if schema[name].is_object() {
+            compile(&schema[name], &child(path, name), false, faults);
+        }
+    }
+}
+
+fn ill_typed(text: &str, rule: &Value, schema: &Value, root: bool, field: &str) -> Vec<FieldError> {
+    let invalid = |said: String| vec![FieldError::invalid_shown(field, &go_rule(rule), said)];
+    match types::check(text, schema, root) {
+        None => Vec::new(),
+        Some(types::Wrong::Compilation(why)) => invalid(format!("compilation failed: {why}")),
+        Some(types::Wrong::NoTruth) => invalid("cel expression must evaluate to a bool".into()),
+        Some(types::Wrong::Cost(factor)) => {
+            let factor = if factor > 100.0 {
+                "more than 100x".to_owned()
+            } else {
+                format!("{factor:.1}x")
+            };
+            let said = format!(
+                "exceeds budget by factor of {factor} (try simplifying the rule, or adding \
+                 maxItems, maxProperties, and maxLength where arrays, maps, and strings are \
+                 declared)"
+            );
+            let whole = field
+                .split_once("openAPIV3Schema")
+                .map_or("", |(start, _)| start);
+            let contributed = "contributed to estimated rule cost total exceeding cost limit for \
+                               entire OpenAPIv3 schema";
+            let total = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 \
+                         schema";
+            vec![
+                FieldError::forbidden(field, format!("estimated rule cost {said}")),
+                FieldError::forbidden(field, contributed),
+                FieldError::forbidden(
+                    &format!("{whole}openAPIV3Schema"),
+                    format!("{total} {said}"),
+                ),
+            ]
+        }
+    }
+}
+
+/// A rule as the real server shows it.
+fn go_rule(rule: &Value) -> String {
+    let text = |name: &str| Value::from(rule[name].as_str().unwrap_or_default()).to_string();
+    let shown = format!(
+        "{{\"Rule\":{},\"Message\":{},\"MessageExpression\":{},\"Reason\":{},\"FieldPath\":{},\
+         \"OptionalOldSelf\":{}}}",
+        text("rule"),
+        text("message"),
+        text("messageExpression"),
+        rule["reason"],
+        text("fieldPath"),
+        rule["optionalOldSelf"],
+    );
+    shown
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
 }
 
 /// Whether a path, as a rule may give one, leads to a property.
