@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use a8_apiserver::{ApiServer, Options};
 
 #[tokio::test]
-#[ignore = "the double is being mended"]
+
 async fn the_double_answers_as_a_real_server() {
     let tables = replay::table::read().unwrap();
     let options = Options {

@@ -53,11 +53,15 @@ impl Answer {
         if answer.content_type == "application/json" {
             answer.content_type.clear();
         }
-        let value = document(body);
+        let value = if answer.content_type == "application/yaml" {
+            serde_saphyr::from_str(body).unwrap_or_default()
+        } else {
+            document(body)
+        };
         if value["kind"] == "Status" && status >= 400 {
             let text = |name: &str| value[name].as_str().unwrap_or_default();
             text("reason").clone_into(&mut answer.reason);
-            answer.message = plain(&used.hide(text("message")));
+            answer.message = used.hide(&plain(text("message")));
             answer.details = details(value["details"].clone(), used);
         } else if status >= 400 {
             body.trim().clone_into(&mut answer.text);
@@ -75,11 +79,12 @@ impl Answer {
 
 /// The body: one document, or a line for each event, or a text.
 pub(crate) fn document(body: &str) -> Value {
-    if let Ok(value) = serde_json::from_str(body) {
-        return value;
-    }
     let lines: Result<Vec<Value>, _> = body.lines().map(serde_json::from_str).collect();
-    lines.map_or_else(|_| body.into(), Value::Array)
+    match lines {
+        Ok(mut lines) if lines.len() == 1 && lines[0].get("object").is_none() => lines.remove(0),
+        Ok(lines) => Value::Array(lines),
+        Err(_) => serde_json::from_str(body).unwrap_or_else(|_| body.into()),
+    }
 }
 
 fn details(mut details: Value, used: &Variables) -> Value {
@@ -91,7 +96,7 @@ fn details(mut details: Value, used: &Variables) -> Value {
         for cause in causes.iter_mut() {
             if let Some(said) = cause["message"]
                 .as_str()
-                .map(|said| plain(&used.hide(said)))
+                .map(|said| used.hide(&plain(said)))
             {
                 cause["message"] = said.into();
             }
@@ -101,6 +106,8 @@ fn details(mut details: Value, used: &Variables) -> Value {
                 .map(|member| cause[member].as_str().unwrap_or_default().to_owned())
         };
         causes.sort_by_key(key);
+        // The real server checks some things twice.
+        causes.dedup();
     }
     details
 }
@@ -116,7 +123,10 @@ fn plain(text: &str) -> String {
         Regex::new(r#"(object meta: |current: |in record \(|resourceVersion\\*":\\*")\d+"#)
             .expect("a constant")
     });
+    static OBJECT: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#""\{\\"apiVersion.*\}""#).expect("a constant"));
     let text = UID.replace_all(text, "UID");
+    let text = OBJECT.replace_all(&text, "OBJECT");
     let text = TIME.replace_all(&text, "TIME");
     REVISION.replace_all(&text, "${1}REVISION").into_owned()
 }
@@ -138,14 +148,17 @@ fn without_volatile(value: Value) -> Value {
                             "uid" | "resourceVersion" | "creationTimestamp"
                         )
                     });
-                    for entry in meta
-                        .get_mut("managedFields")
-                        .and_then(Value::as_array_mut)
-                        .into_iter()
-                        .flatten()
-                        .filter_map(Value::as_object_mut)
+                    if let Some(entries) =
+                        meta.get_mut("managedFields").and_then(Value::as_array_mut)
                     {
-                        entry.shift_remove("time");
+                        for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
+                            entry.shift_remove("time");
+                        }
+                        // Their order depends on the times.
+                        entries.sort_by_key(|entry| {
+                            ["operation", "manager", "subresource", "apiVersion"]
+                                .map(|name| entry[name].to_string())
+                        });
                     }
                 }
                 kept.insert(name, value);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use regex::{NoExpand, Regex};
 use serde_json::Value;
 
 use super::Failed;
@@ -51,7 +52,10 @@ impl Variables {
     pub(crate) fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (value, variable) in &self.used {
-            text = text.replace(value, variable);
+            let whole = Regex::new(&format!(r"\b{}\b", regex::escape(value)));
+            if let Ok(whole) = whole {
+                text = whole.replace_all(&text, NoExpand(variable)).into_owned();
+            }
         }
         text
     }
