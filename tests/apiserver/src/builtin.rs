@@ -75,6 +75,7 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
     match kind.plural.as_str() {
         "pods" => {
             or(object, "spec", json!({}));
+            pod::admitted(&mut object["spec"]);
             or(&mut object["spec"], "serviceAccountName", "default");
             or(&mut object["spec"], "enableServiceLinks", true);
             pod::default(&mut object["spec"]);
@@ -122,6 +123,7 @@ pub(crate) fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Fie
         "pods" => pod::check(object, old, &mut faults),
         "services" => service::check(object, old, &mut faults),
         "endpointslices" => slice::check(object, old, &mut faults),
+        "poddisruptionbudgets" => workload::check_budget(object, &mut faults),
         "leases" => lease::check(object, &mut faults),
         "deployments" | "replicasets" | "statefulsets" | "daemonsets" => {
             workload::check(object, old, &mut faults);

@@ -82,6 +82,12 @@ pub(crate) fn answer(call: &Call<'_>, kind: &Kind) -> Result<Reply, Failure> {
                 groups: groups.into_iter().map(str::to_owned).collect(),
                 uid: String::new(),
             };
+            let about = &spec["resourceAttributes"]["namespace"];
+            if kind.namespaced && *about != call.target.namespace.as_str() {
+                let field = "spec.resourceAttributes.namespace";
+                let fault = FieldError::invalid(field, about, "must match metadata.namespace");
+                return Err(Failure::invalid(&kind.group, "", "", &[fault]));
+            }
             if user.name.is_empty() && user.groups.is_empty() {
                 let said = "at least one of user or group must be specified";
                 let fault = FieldError::invalid("spec.user", &"".into(), said);
@@ -94,6 +100,10 @@ pub(crate) fn answer(call: &Call<'_>, kind: &Kind) -> Result<Reply, Failure> {
             rules(call, &spec)?
         }
         "selfsubjectreviews" => json!({"userInfo": info(call.user)}),
+        _ if text(&spec, "token").is_empty() => {
+            let said = "token is required for TokenReview in authentication";
+            return Err(Failure::bad_request(said));
+        }
         _ => token_review(call, &spec),
     };
     Ok(Reply {
@@ -188,7 +198,7 @@ fn token_review(call: &Call<'_>, spec: &Value) -> Value {
         }),
         None => json!({
             "user": {},
-            "error": "[invalid bearer token, token lookup failed]",
+            "error": "invalid bearer token",
         }),
     }
 }

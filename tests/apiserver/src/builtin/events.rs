@@ -55,6 +55,15 @@ pub(crate) fn convert(object: &mut Value, group: &str) {
     for name in [first, last, "eventTime"] {
         members.entry(name).or_insert(Value::Null);
     }
+    if group.is_empty() {
+        for name in ["reportingComponent", "reportingInstance"] {
+            members.entry(name).or_insert_with(|| "".into());
+        }
+    } else {
+        members.retain(|name, value| {
+            !matches!(name.as_str(), "reportingController" | "reportingInstance") || value != ""
+        });
+    }
 }
 
 /// How a field is called where events are kept.

@@ -38,6 +38,64 @@ pub(super) fn default(spec: &mut Value) {
             default_container(container);
         }
     }
+    for volume in super::items_mut(spec, "volumes") {
+        default_volume(volume);
+    }
+    let account = text(spec, "serviceAccountName").to_owned();
+    if !account.is_empty() {
+        or(spec, "serviceAccount", account);
+    }
+}
+
+/// What the real server adds to every pod that comes in.
+pub(super) fn admitted(spec: &mut Value) {
+    or(spec, "priority", 0);
+    or(spec, "preemptionPolicy", "PreemptLowerPriority");
+    let tolerations = ["not-ready", "unreachable"].map(|what| {
+        json!({
+            "key": format!("node.kubernetes.io/{what}"), "operator": "Exists",
+            "effect": "NoExecute", "tolerationSeconds": 300,
+        })
+    });
+    for toleration in tolerations {
+        let list = spec
+            .as_object_mut()
+            .map(|spec| spec.entry("tolerations").or_insert_with(|| json!([])));
+        if let Some(Value::Array(list)) = list
+            && !list.iter().any(|one| one["key"] == toleration["key"])
+        {
+            list.push(toleration);
+        }
+    }
+}
+
+fn default_volume(volume: &mut Value) {
+    if volume.as_object().is_some_and(|members| members.len() == 1) {
+        or(volume, "emptyDir", json!({}));
+    }
+    for kind in ["configMap", "secret", "projected", "downwardAPI"] {
+        let Some(source) = volume.get_mut(kind) else {
+            continue;
+        };
+        or(source, "defaultMode", 420);
+        for part in super::items_mut(source, "sources") {
+            if let Some(token) = part.get_mut("serviceAccountToken") {
+                or(token, "expirationSeconds", 3600);
+            }
+        }
+        for item in super::items_mut(source, "items") {
+            default_field(item);
+        }
+    }
+    if let Some(host) = volume.get_mut("hostPath") {
+        or(host, "type", "");
+    }
+}
+
+fn default_field(holder: &mut Value) {
+    if let Some(field) = holder.get_mut("fieldRef") {
+        or(field, "apiVersion", "v1");
+    }
 }
 
 fn default_container(container: &mut Value) {
@@ -54,6 +112,11 @@ fn default_container(container: &mut Value) {
     or(container, "resources", json!({}));
     for port in super::items_mut(container, "ports") {
         or(port, "protocol", "TCP");
+    }
+    for variable in super::items_mut(container, "env") {
+        if let Some(from) = variable.get_mut("valueFrom") {
+            default_field(from);
+        }
     }
     if container["resources"]["limits"].is_object() {
         // What is not asked for is what is allowed.
@@ -135,11 +198,7 @@ pub(super) fn check(object: &Value, old: Option<&Value>, faults: &mut Vec<FieldE
 /// The faults of the specification of a pod, which may be that of a template.
 pub(super) fn check_spec(spec: &Value, path: &str, template: bool, faults: &mut Vec<FieldError>) {
     let mut seen = HashSet::new();
-    let volumes: HashSet<_> = items(spec, "volumes")
-        .iter()
-        .map(|v| text(v, "name"))
-        .collect();
-    check_volumes(spec, path, faults);
+    let volumes = check_volumes(spec, path, faults);
     if items(spec, "containers").is_empty() {
         faults.push(FieldError::required(&child(path, "containers"), ""));
     }
@@ -182,9 +241,16 @@ pub(super) fn check_spec(spec: &Value, path: &str, template: bool, faults: &mut 
     }
 }
 
-fn check_volumes(spec: &Value, path: &str, faults: &mut Vec<FieldError>) {
+/// The names of the volumes that have no faults.
+fn check_volumes<'a>(
+    spec: &'a Value,
+    path: &str,
+    faults: &mut Vec<FieldError>,
+) -> HashSet<&'a str> {
     let mut seen = HashSet::new();
+    let mut good = HashSet::new();
     for (index, volume) in items(spec, "volumes").iter().enumerate() {
+        let before = faults.len();
         let path = item(&child(path, "volumes"), index);
         let name = text(volume, "name");
         let field = child(&path, "name");
@@ -198,6 +264,12 @@ fn check_volumes(spec: &Value, path: &str, faults: &mut Vec<FieldError>) {
         if !seen.insert(name) {
             faults.push(FieldError::duplicate(&field, &name.into()));
         }
+        for (kind, name) in [("secret", "secretName"), ("configMap", "name")] {
+            if volume[kind].is_object() && text(&volume[kind], name).is_empty() {
+                let field = child(&path, &format!("{kind}.{name}"));
+                faults.push(FieldError::required(&field, ""));
+            }
+        }
         let sources = volume.as_object().map_or(0, |members| members.len() - 1);
         if sources == 0 {
             faults.push(FieldError::required(&path, "must specify a volume type"));
@@ -207,7 +279,11 @@ fn check_volumes(spec: &Value, path: &str, faults: &mut Vec<FieldError>) {
                 "may not specify more than 1 volume type",
             ));
         }
+        if faults.len() == before {
+            good.insert(name);
+        }
     }
+    good
 }
 
 fn check_container(
@@ -286,6 +362,7 @@ fn check_container(
             faults.push(FieldError::invalid(&field, &"".into(), said));
         }
     }
+    let mut places = HashSet::new();
     for (index, mount) in items(container, "volumeMounts").iter().enumerate() {
         let path = item(&child(path, "volumeMounts"), index);
         let name = text(mount, "name");
@@ -294,8 +371,13 @@ fn check_container(
         } else if !volumes.contains(name) {
             faults.push(FieldError::not_found(&child(&path, "name"), &name.into()));
         }
-        if text(mount, "mountPath").is_empty() {
-            faults.push(FieldError::required(&child(&path, "mountPath"), ""));
+        let place = text(mount, "mountPath");
+        let field = child(&path, "mountPath");
+        if place.is_empty() {
+            faults.push(FieldError::required(&field, ""));
+        }
+        if !places.insert(place) {
+            faults.push(FieldError::invalid(&field, &place.into(), "must be unique"));
         }
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {

@@ -151,3 +151,39 @@ pub(super) fn check_job(plural: &str, object: &Value, faults: &mut Vec<FieldErro
     let template = &spec["jobTemplate"]["spec"]["template"];
     check_template(template, "spec.jobTemplate.spec.template", &restart, faults);
 }
+
+/// The faults of a PodDisruptionBudget.
+pub(super) fn check_budget(object: &Value, faults: &mut Vec<FieldError>) {
+    let spec = &object["spec"];
+    let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);
+    if !least.is_null() && !most.is_null() {
+        let given = format!(
+            "{{\"MinAvailable\":{least},\"Selector\":{},\"MaxUnavailable\":{most},\
+             \"UnhealthyPodEvictionPolicy\":{}}}",
+            spec["selector"], spec["unhealthyPodEvictionPolicy"]
+        );
+        let said = "minAvailable and maxUnavailable cannot be both set";
+        faults.push(FieldError::invalid_shown("spec", &given, said));
+    }
+    for (name, given) in [("minAvailable", least), ("maxUnavailable", most)] {
+        let field = format!("spec.{name}");
+        let percent = |text: &str| {
+            let digits = text.strip_suffix('%').unwrap_or_default();
+            !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+        };
+        match given {
+            Value::Number(number) if number.as_i64().is_some_and(|number| number < 0) => {
+                let said = "must be greater than or equal to 0";
+                faults.push(FieldError::invalid(&field, given, said));
+            }
+            Value::String(text) if !percent(text) => {
+                let said = "a valid percent string must be a numeric string followed by an \
+                            ending '%' (e.g. '1%',  or '93%', regex used for validation is \
+                            '[0-9]+%')";
+                faults.push(FieldError::invalid(&field, given, said));
+            }
+            _ => {}
+        }
+    }
+    metadata::label_selector(&spec["selector"], "spec.selector", faults);
+}

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::field::FieldError;
 use crate::fields::managed;
 use crate::kinds::{Custom, Kind, Origin};
-use crate::schema::{default, empty, validate};
+use crate::schema::{default, empty, prune, validate};
 use crate::store::{Key, Store};
 use crate::{builtin, crd, metadata, object};
 
@@ -344,6 +344,7 @@ fn keep(kind: &Kind, object: &mut Value) {
     match kind.custom() {
         Some(custom) => {
             object["apiVersion"] = format!("{}/{}", kind.group, custom.stored).into();
+            let _ = prune::prune(object, &custom.stored_schema);
         }
         None if kind.plural == "events" => builtin::events::convert(object, ""),
         None => {}

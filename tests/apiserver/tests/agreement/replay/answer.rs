@@ -92,6 +92,10 @@ fn details(mut details: Value, used: &Variables) -> Value {
         return Value::Null;
     };
     members.shift_remove("uid");
+    if let Some(name) = members.get("name").and_then(Value::as_str) {
+        let name = used.hide(name);
+        members.insert("name".into(), name.into());
+    }
     if let Some(causes) = members.get_mut("causes").and_then(Value::as_array_mut) {
         for cause in causes.iter_mut() {
             if let Some(said) = cause["message"]

@@ -76,7 +76,15 @@ impl Asker {
             (None, Some(text), None) => text.clone(),
             (None, None, Some(file)) => {
                 let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
-                fs::read_to_string(format!("{root}{file}"))?
+                match file.split_once('#') {
+                    None => fs::read_to_string(format!("{root}{file}"))?,
+                    Some((file, number)) => {
+                        let text = fs::read_to_string(format!("{root}{file}"))?;
+                        let all: Vec<Value> = serde_saphyr::from_multiple(&text)?;
+                        let one = all.get(number.parse::<usize>()?);
+                        one.ok_or("no such document")?.to_string()
+                    }
+                }
             }
             (None, None, None) => String::new(),
             _ => return Err("more than one body".into()),
@@ -89,6 +97,13 @@ impl Asker {
             content_type: &request.content_type,
             body: used.fill(&body, &self.answers)?,
         };
+        if let Some(start) = request
+            .body
+            .as_ref()
+            .and_then(|body| body["metadata"]["generateName"].as_str())
+        {
+            used.expect_generated(start)?;
+        }
         let mut got = self.send_in_time(&sent).await?;
         for _ in 0..TRIES {
             if request.until.is_none_or(|status| status == got.status) {

@@ -10,7 +10,7 @@ use super::Failed;
 use super::answer::Answer;
 
 /// The files, in the order in which they are asked. Later ones use what earlier ones have made.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "cluster",
     "definitions",
     "rules",
@@ -21,6 +21,7 @@ const FILES: [&str; 12] = [
     "deletes",
     "network",
     "workloads",
+    "manifests",
     "roles",
     "permissions",
 ];
@@ -70,7 +71,8 @@ pub(crate) struct Request {
     pub(crate) body: Option<Value>,
     /// The body as it is.
     pub(crate) text: Option<String>,
-    /// The body as it stands in a file, by its path in the repository.
+    /// The body as it stands in a file, by its path in the repository; a number behind `#` is
+    /// that of the document, from zero.
     pub(crate) file: Option<String>,
     /// Asked again until it is answered with this status: some changes take a moment.
     pub(crate) until: Option<u16>,

@@ -12,6 +12,8 @@ use super::Failed;
 #[derive(Default)]
 pub(crate) struct Variables {
     used: Vec<(String, String)>,
+    /// What names begin with that the server makes up.
+    generated: Option<Regex>,
 }
 
 impl Variables {
@@ -48,6 +50,13 @@ impl Variables {
         Ok(filled + rest)
     }
 
+    /// Expects a name that the server makes up.
+    pub(crate) fn expect_generated(&mut self, start: &str) -> Result<(), Failed> {
+        let name = format!("{}[a-z0-9]{{5}}", regex::escape(start));
+        self.generated = Some(Regex::new(&name)?);
+        Ok(())
+    }
+
     /// Puts variables in the place of values again.
     pub(crate) fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -57,7 +66,10 @@ impl Variables {
                 text = whole.replace_all(&text, NoExpand(variable)).into_owned();
             }
         }
-        text
+        match &self.generated {
+            Some(name) => name.replace_all(&text, NoExpand("GENERATED")).into_owned(),
+            None => text,
+        }
     }
 
     /// The same, for texts that are a value as a whole.
