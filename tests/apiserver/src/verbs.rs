@@ -89,7 +89,13 @@ fn nothing(kind: &Kind) -> Failure {
 
 fn get(call: &Call<'_>, kind: &Kind) -> Result<Reply, Failure> {
     let key = key_of(call, kind);
-    let found = call.api.store().get(&key).cloned();
+    let wanted = list::revision(call)?;
+    let store = call.api.store();
+    if let Some(wanted) = wanted.filter(|revision| *revision > store.revision()) {
+        return Err(Failure::too_large_revision(wanted, store.revision()));
+    }
+    let found = store.get(&key).cloned();
+    drop(store);
     let found = found.ok_or_else(|| missing(kind, &key.name))?;
     call.reply(200, kind, &found)
 }

@@ -182,6 +182,13 @@ fn check_ports(ports: &[Value], kind: &str, faults: &mut Vec<FieldError>) {
                 faults.push(FieldError::invalid(&field, &protocol.into(), said));
             }
         }
+        let node_port = port["nodePort"].as_i64().unwrap_or(0);
+        if node_port != 0 && kind != "ClusterIP" && !(30_000..32_768).contains(&node_port) {
+            let said = "provided port is not in the valid range. The range of valid ports is \
+                        30000-32767";
+            let field = child(&path, "nodePort");
+            faults.push(FieldError::invalid(&field, &node_port.into(), said));
+        }
         if port["nodePort"].as_i64().is_some_and(|number| number != 0) && kind == "ClusterIP" {
             let said = "may not be used when `type` is 'ClusterIP'";
             faults.push(FieldError::forbidden(&child(&path, "nodePort"), said));

@@ -79,6 +79,22 @@ fn check_stored(object: &Value, faults: &mut Vec<FieldError>) {
         faults.push(FieldError::invalid(field, &Value::Null, said));
         return;
     }
+    for (index, stored) in list.iter().enumerate() {
+        let versions = object["spec"]["versions"].as_array();
+        if !versions
+            .into_iter()
+            .flatten()
+            .any(|version| version["name"] == *stored)
+        {
+            let name = stored.as_str().unwrap_or_default();
+            let said = format!(
+                "missing from spec.versions; {name} was previously a storage version, and must \
+                 remain in spec.versions until a storage migration ensures no data remains \
+                 persisted in {name} and removes {name} from status.storedVersions"
+            );
+            faults.push(FieldError::invalid(&item(field, index), stored, said));
+        }
+    }
     let versions = object["spec"]["versions"].as_array();
     for version in versions.into_iter().flatten() {
         if version["storage"] == true && !list.contains(&version["name"]) {
@@ -180,7 +196,7 @@ fn check_versions(spec: &Value, faults: &mut Vec<FieldError>) {
         }
         check_version(version, &path, faults);
     }
-    let shown = if versions.is_empty() {
+    let shown = if spec["versions"].is_null() {
         "null".to_owned()
     } else {
         let all: Vec<_> = versions
@@ -281,7 +297,10 @@ fn check_column(column: &Value, path_of: &str, faults: &mut Vec<FieldError>) {
     let field = child(path_of, "JSONPath");
     if given.is_empty() {
         faults.push(FieldError::required(&field, ""));
-    } else if !given.starts_with('.') || !path::is_path(given) {
+    } else if !given.starts_with('.') {
+        let said = "must be a simple json path starting with .";
+        faults.push(FieldError::invalid(&field, &given.into(), said));
+    } else if !path::is_path(given) {
         let said = "is an invalid path: must be a simple json path starting with .";
         faults.push(FieldError::invalid(&field, &given.into(), said));
     }

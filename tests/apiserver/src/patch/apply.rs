@@ -127,23 +127,64 @@ fn typed(call: &Call<'_>, kind: &Kind, mut wanted: Value, new: bool) -> Result<V
             decoded
         }
     };
+    let schema = managed::schema_of(kind);
     if let Some(path) = decoded.unknown.first() {
-        return Err(refused(&format!(".{path}: field not declared in schema")));
+        let path = keyed(&wanted, Some(&schema), path);
+        return Err(refused(&format!("{path}: field not declared in schema")));
     }
-    if let Some(wrong) = decoded.wrong {
+    let written = kind.custom().map_or(&schema, |custom| &custom.schema);
+    if let Some(wrong) = ill_typed(&copy, written, "") {
         return Err(refused(&wrong));
     }
-    if let Some(custom) = kind.custom()
-        && let Some(wrong) = ill_typed(&copy, &custom.schema, "")
-    {
+    if let Some(wrong) = decoded.wrong {
         return Err(refused(&wrong));
     }
     duplicates(&wanted, Some(&managed::schema_of(kind)), "", &refused)?;
     Ok(wanted)
 }
 
-/// Where a custom object has something else than its schema wants.
+/// A path in which the items of lists that are maps are named by their keys.
+fn keyed(value: &Value, schema: Option<&Schema>, path: &str) -> String {
+    let (mut value, mut schema) = (value, schema);
+    let mut text = String::new();
+    for part in path.split('.') {
+        let (name, index) = match part.split_once('[') {
+            Some((name, rest)) => (name, rest.trim_end_matches(']').parse::<usize>().ok()),
+            None => (part, None),
+        };
+        text.push_str(&format!(".{name}"));
+        value = &value[name];
+        schema = schema.and_then(|schema| schema.resolve().member(name));
+        let Some(index) = index else {
+            continue;
+        };
+        let keys = schema.and_then(list_keys).unwrap_or_default();
+        value = &value[index];
+        let shown: Vec<_> = keys
+            .iter()
+            .filter(|key| !value[key.as_str()].is_null())
+            .map(|key| format!("{key}={}", value[key.as_str()]))
+            .collect();
+        if shown.is_empty() {
+            text.push_str(&format!("[{index}]"));
+        } else {
+            text.push_str(&format!("[{}]", shown.join(",")));
+        }
+        schema = schema.and_then(|schema| schema.resolve().items.as_deref());
+    }
+    text
+}
+
+/// Where an object has something else than its schema wants.
 fn ill_typed(value: &Value, schema: &Schema, path: &str) -> Option<String> {
+    let name = schema.definition().and_then(|name| name.rsplit('.').next());
+    if matches!(
+        name,
+        Some("IntOrString" | "Quantity" | "Time" | "MicroTime")
+    ) {
+        return None;
+    }
+    let schema = schema.resolve();
     let said = match (schema.kind.as_deref(), value) {
         (_, Value::Null) => None,
         (Some("integer" | "number"), other) if !other.is_number() => {

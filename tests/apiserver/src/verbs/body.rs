@@ -85,7 +85,7 @@ pub(super) fn object(
     let members = value
         .as_object_mut()
         .ok_or_else(|| Failure::bad_request("the object provided is no object"))?;
-    is_of(kind, members)?;
+    is_of(call, kind, members)?;
     let refused = |why: &str| {
         Failure::bad_request(format!(
             "{} in version {:?} cannot be handled as a {}: {why}",
@@ -133,7 +133,7 @@ pub(super) fn object(
     }
 }
 
-fn is_of(kind: &Kind, members: &mut Map<String, Value>) -> Result<(), Failure> {
+fn is_of(call: &Call<'_>, kind: &Kind, members: &mut Map<String, Value>) -> Result<(), Failure> {
     let text = |name: &str| {
         members
             .get(name)
@@ -141,31 +141,63 @@ fn is_of(kind: &Kind, members: &mut Map<String, Value>) -> Result<(), Failure> {
             .unwrap_or_default()
     };
     let (version, wanted) = (text("apiVersion"), kind.api_version());
+    let given = text("kind").to_owned();
+    if kind.custom().is_none()
+        && !given.is_empty()
+        && let Some(why) = unconvertible(call, kind, version, &given)
+    {
+        let version = version.rsplit('/').next().unwrap_or_default();
+        let version = if version.is_empty() {
+            &kind.version
+        } else {
+            version
+        };
+        return Err(Failure::bad_request(format!(
+            "{given} in version {version:?} cannot be handled as a {}: {why}",
+            kind.kind
+        )));
+    }
     if !version.is_empty() && version != wanted {
         return Err(Failure::bad_request(format!(
             "the API version in the data ({version}) does not match the expected API version \
              ({wanted})"
         )));
     }
-    let given = text("kind").to_owned();
     if !given.is_empty() && kind.custom().is_some() {
         // Another kind is a fault of the object, as any other.
         members.insert("apiVersion".into(), wanted.into());
         return Ok(());
     }
-    if !given.is_empty() && given != kind.kind {
-        return Err(Failure::bad_request(format!(
-            "{given} in version {:?} cannot be handled as a {}: converting (v1.{given}) to \
-             ({}.{}): unknown conversion",
-            kind.version,
-            kind.kind,
-            internal_group(kind),
-            kind.kind
-        )));
-    }
     members.insert("apiVersion".into(), wanted.into());
     members.insert("kind".into(), kind.kind.as_str().into());
     Ok(())
+}
+
+/// Why an object of a built-in kind is none of another one.
+fn unconvertible(call: &Call<'_>, kind: &Kind, version: &str, given: &str) -> Option<String> {
+    let wanted = kind.api_version();
+    let version = if version.is_empty() { &wanted } else { version };
+    if version == wanted && given == kind.kind {
+        return None;
+    }
+    let (group, own) = version.split_once('/').unwrap_or(("", version));
+    let kinds = call.api.kinds();
+    let known = kinds
+        .by_kind(group, own, given)
+        .filter(|known| known.custom().is_none());
+    match known {
+        // Two groups may have one kind.
+        Some(known) if known.table == kind.table => None,
+        Some(_) => Some(format!(
+            "converting ({own}.{given}) to ({}.{}): unknown conversion",
+            internal_group(kind),
+            kind.kind
+        )),
+        None => Some(format!(
+            "no kind {given:?} is registered for version {version:?} in scheme \
+             \"pkg/api/legacyscheme/scheme.go:30\""
+        )),
+    }
 }
 
 /// What the real server calls a group among its own types.

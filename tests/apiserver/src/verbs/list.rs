@@ -36,7 +36,7 @@ pub(super) fn revision(call: &Call<'_>) -> Result<Option<u64>, Failure> {
             "resourceVersion: Invalid value: {given:?}: strconv.ParseUint: parsing {given:?}: \
              invalid syntax"
         );
-        if call.target.verb == "watch" {
+        if call.target.verb != "list" {
             Failure::new(500, "", why)
         } else {
             Failure::bad_request(format!("invalid resource version: {why}"))
