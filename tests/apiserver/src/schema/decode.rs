@@ -46,6 +46,12 @@ impl Decoded {
             _ => is.to_owned(),
         };
         let path: String = without_indices(path);
+        if path.is_empty() {
+            self.wrong = Some(format!(
+                "json: cannot unmarshal {is} into Go value of type v1.{owner}"
+            ));
+            return;
+        }
         self.wrong = Some(format!(
             "json: cannot unmarshal {is} into Go struct field {owner}.{path} of type {wanted}"
         ));
@@ -121,7 +127,7 @@ impl Decoded {
             let wanted = if own.is_empty() || own == owner {
                 go_type(schema)
             } else {
-                own.to_owned()
+                format!("v1.{own}")
             };
             return self.wrong(value, owner, path, &wanted);
         };

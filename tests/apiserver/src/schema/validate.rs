@@ -255,7 +255,7 @@ impl Checks {
             && (size as u64) < least
         {
             let detail = format!("should have at least {least} properties");
-            self.say(path, value, detail);
+            self.say(path, &size.into(), detail);
         }
         if let Some(most) = schema.max_properties
             && size as u64 > most
