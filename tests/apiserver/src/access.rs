@@ -7,6 +7,9 @@ mod tokens;
 
 pub(crate) use tokens::Tokens;
 
+use crate::object;
+use crate::store::{Key, Store};
+
 /// Somebody who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -44,6 +47,17 @@ impl User {
             groups: vec!["system:unauthenticated".into()],
             uid: String::new(),
         }
+    }
+
+    /// Whether the account is still there that somebody is. People are always there.
+    pub(crate) fn exists(&self, store: &Store) -> bool {
+        let account = self.name.strip_prefix("system:serviceaccount:");
+        let Some((namespace, name)) = account.and_then(|account| account.split_once(':')) else {
+            return true;
+        };
+        let key = Key::new(&"/serviceaccounts".into(), namespace, name);
+        let account = store.get(&key);
+        self.uid.is_empty() || account.is_some_and(|account| object::uid(account) == self.uid)
     }
 
     pub(crate) fn service_account(namespace: &str, name: &str, uid: &str) -> Self {

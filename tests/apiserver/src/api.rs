@@ -18,6 +18,7 @@ use crate::kinds::Kinds;
 use crate::record::{Asked, Record};
 use crate::server::Options;
 use crate::store::Store;
+use crate::wire::accept::{Accept, Format};
 use crate::wire::reply::{Body, Cut, Reply};
 use crate::wire::request::{Query, Target};
 use crate::{discovery, openapi, verbs};
@@ -150,7 +151,16 @@ impl Api {
         if let Some(revision) = verbs::list::awaited(&call) {
             self.reached(revision).await;
         }
-        Ok(self.dispatch(&mut call))
+        let answer = self.dispatch(&mut call);
+        Ok(answer.or_else(|failure| {
+            // What is said besides is said of what is refused, too.
+            let mut reply = Reply::failure(&failure);
+            reply.format = Accept::parse(call.accept, false)
+                .or_else(|_| Accept::parse(call.accept, true))
+                .map_or_else(|_| Format::Json, |accept| accept.format);
+            reply.warnings.append(&mut call.warnings);
+            Ok(reply)
+        }))
     }
 
     /// Waits for a revision, though not for long.
@@ -165,8 +175,9 @@ impl Api {
         let given = header_of(head, header::AUTHORIZATION.as_str());
         match given.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                let tokens = self.tokens.lock().unwrap();
-                tokens.user(token.trim()).ok_or_else(Failure::unauthorized)
+                let user = self.tokens.lock().unwrap().user(token.trim());
+                let user = user.filter(|user| user.exists(&self.store()));
+                user.ok_or_else(Failure::unauthorized)
             }
             None if given.is_empty() && self.options.anonymous => Ok(User::anonymous()),
             _ => Err(Failure::unauthorized()),
@@ -182,7 +193,11 @@ impl Api {
         let kinds = self.kinds();
         let kind = kinds.get(&target.group, &target.version, &target.resource);
         let Some(kind) = kind.cloned() else {
-            return Err(Failure::no_page());
+            return Err(if kinds.is_built_in(&target.group) {
+                Failure::nothing_there()
+            } else {
+                Failure::no_page()
+            });
         };
         let mut reply = verbs::answer(call, &kind)?;
         if let Some(said) = kind.custom().and_then(|custom| custom.deprecation.clone()) {
@@ -194,7 +209,9 @@ impl Api {
 
     fn page(&self, call: &Call<'_>) -> Result<Reply, Failure> {
         if call.target.verb != "get" && call.target.verb != "head" {
-            return Err(Failure::no_page());
+            // Whatever can be read there cannot be written.
+            discovery::page(call, &self.kinds())?;
+            return Err(Failure::method_not_allowed());
         }
         match call.target.path.as_str() {
             "/healthz" | "/readyz" | "/livez" => Ok(Reply::text("ok")),

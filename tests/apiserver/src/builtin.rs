@@ -18,7 +18,40 @@ use crate::kinds::Kind;
 use crate::store::Store;
 use crate::{crd, object};
 
-/// A new object before anything else: whoever makes it does not say how it is.
+/// A new object as its kind is when nothing is said: the members that are always there.
+pub(crate) fn blank(kind: &Kind) -> Value {
+    let (pod, meta) = (json!({"containers": null}), json!({}));
+    let template = json!({"metadata": meta, "spec": pod});
+    match kind.plural.as_str() {
+        "pods" => json!({"metadata": {}, "spec": pod, "status": {}}),
+        "deployments" | "statefulsets" | "daemonsets" => json!({
+            "metadata": {}, "status": {},
+            "spec": {
+                "selector": null, "template": template, "strategy": {}, "updateStrategy": {},
+            },
+        }),
+        "replicasets" | "jobs" => {
+            json!({"metadata": {}, "spec": {"template": template}, "status": {}})
+        }
+        "cronjobs" => json!({
+            "metadata": {}, "status": {},
+            "spec": {"jobTemplate": {"metadata": {}, "spec": {"template": template}}},
+        }),
+        "services" => json!({"metadata": {}, "spec": {}, "status": {"loadBalancer": {}}}),
+        "endpointslices" => json!({"metadata": {}, "endpoints": null, "ports": null}),
+        "rolebindings" | "clusterrolebindings" => json!({"metadata": {}, "roleRef": {}}),
+        "events" => {
+            json!({"metadata": {}, "involvedObject": {}, "regarding": {}, "source": {}})
+        }
+        "customresourcedefinitions" => json!({
+            "metadata": {}, "spec": {"names": {}}, "status": {"acceptedNames": {}},
+        }),
+        "configmaps" | "secrets" | "serviceaccounts" | "endpoints" => json!({"metadata": {}}),
+        _ => json!({"metadata": {}, "spec": {}, "status": {}}),
+    }
+}
+
+/// A new object before it is kept: whoever makes it does not say how it is.
 pub(crate) fn prepare(kind: &Kind, object: &mut Value) {
     if !kind.status || kind.is("", "nodes") {
         return;
@@ -32,12 +65,21 @@ pub(crate) fn prepare(kind: &Kind, object: &mut Value) {
     if kind.is("", "namespaces") {
         object["spec"] = json!({"finalizers": ["kubernetes"]});
     }
+    if kind.plural == "customresourcedefinitions" {
+        crd::default(object);
+    }
 }
 
 /// Fills in what was not said.
 pub(crate) fn default(kind: &Kind, object: &mut Value) {
     match kind.plural.as_str() {
-        "pods" => pod::default(&mut object["spec"]),
+        "pods" => {
+            or(object, "spec", json!({}));
+            pod::admitted(&mut object["spec"]);
+            or(&mut object["spec"], "serviceAccountName", "default");
+            or(&mut object["spec"], "enableServiceLinks", true);
+            pod::default(&mut object["spec"]);
+        }
         "services" => service::default(object),
         "endpointslices" => slice::default(object),
         "endpoints" => service::default_endpoints(object),
@@ -81,6 +123,7 @@ pub(crate) fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Fie
         "pods" => pod::check(object, old, &mut faults),
         "services" => service::check(object, old, &mut faults),
         "endpointslices" => slice::check(object, old, &mut faults),
+        "poddisruptionbudgets" => workload::check_budget(object, &mut faults),
         "leases" => lease::check(object, &mut faults),
         "deployments" | "replicasets" | "statefulsets" | "daemonsets" => {
             workload::check(object, old, &mut faults);
@@ -95,10 +138,18 @@ pub(crate) fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Fie
         "configmaps" => config::check_map(object, old, &mut faults),
         "secrets" => config::check_secret(object, old, &mut faults),
         "customresourcedefinitions" => crd::check(object, old, &mut faults),
-        "events" => events::check(object, &mut faults),
+        "events" => events::check(object, old, &mut faults),
         _ => {}
     }
     faults
+}
+
+/// What else has to be there for an object to be let in.
+pub(crate) fn admit(kind: &Kind, store: &Store, object: &Value) -> Result<(), Failure> {
+    if kind.is("", "pods") {
+        return pod::account_exists(store, object);
+    }
+    Ok(())
 }
 
 /// Gives an object what only one may have: an address of a Service.
@@ -114,6 +165,15 @@ fn or(object: &mut Value, name: &str, value: impl Into<Value>) {
     if object[name].is_null() {
         object[name] = value.into();
     }
+}
+
+/// The items of a list, to be changed; none where there is no list.
+fn items_mut<'a>(object: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> {
+    object
+        .get_mut(name)
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
 }
 
 fn text<'a>(object: &'a Value, name: &str) -> &'a str {

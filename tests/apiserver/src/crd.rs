@@ -34,7 +34,7 @@ pub(crate) fn default(object: &mut Value) {
     if missing(names.get("singular")) {
         names.insert("singular".into(), kind.to_lowercase().into());
     }
-    if missing(names.get("listKind")) {
+    if missing(names.get("listKind")) && !kind.is_empty() {
         names.insert("listKind".into(), format!("{kind}List").into());
     }
     if spec["conversion"].is_null() {
@@ -102,6 +102,21 @@ fn set_condition(definition: &mut Value, kind: &str, holds: bool, reason: &str, 
             Some(old) => *old = new,
             None => conditions.push(new),
         }
+    }
+}
+
+/// What a definition says of itself as soon as it is to go.
+pub(crate) fn going(kind: &Kind, definition: &mut Value) {
+    if kind.is(GROUP, PLURAL) {
+        let said = "CustomResourceDefinition marked for deletion; CustomResource deletion will \
+                    begin soon";
+        set_condition(
+            definition,
+            "Terminating",
+            true,
+            "InstanceDeletionPending",
+            said,
+        );
     }
 }
 
@@ -210,7 +225,9 @@ fn end(api: &Arc<Api>, store: &mut Store, key: &Key, definition: &Value) {
     let spec = &definition["spec"];
     let (group, plural) = (text(spec, "group"), text(&spec["names"], "plural"));
     let objects: Arc<str> = format!("{group}/{plural}").into();
-    if !holds(definition, "Terminating") {
+    let begun = condition(definition, "Terminating")
+        .is_some_and(|condition| condition["reason"] == "InstanceDeletionInProgress");
+    if !begun {
         let mut new = definition.clone();
         let said = "CustomResource deletion is in progress";
         set_condition(

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::api::call::Call;
 use crate::failure::Failure;
 use crate::kinds::{Kind, Kinds};
-use crate::wire::reply::Reply;
+use crate::wire::reply::{Content, Reply};
+
+mod aggregated;
 
 /// The version of the real server that this one behaves as.
 pub(crate) const MINOR: &str = "36";
@@ -18,6 +20,10 @@ pub(crate) fn page(call: &Call<'_>, kinds: &Kinds) -> Result<Reply, Failure> {
         .split('/')
         .filter(|p| !p.is_empty())
         .collect();
+    if let (["api" | "apis"], true) = (parts.as_slice(), aggregated::is_wanted(call)) {
+        let all = aggregated::all(kinds, parts == ["api"]);
+        return Ok(Reply::new(200, Content::Discovery(all)));
+    }
     let answer = match parts.as_slice() {
         ["version"] => version(),
         ["api"] => json!({
@@ -113,7 +119,11 @@ fn resources(group: &str, version: &str, kinds: &Kinds) -> Result<Value, Failure
         }
     }
     if all.is_empty() {
-        return Err(Failure::no_page());
+        return Err(if kinds.is_built_in(group) {
+            Failure::nothing_there()
+        } else {
+            Failure::no_page()
+        });
     }
     let name = if group.is_empty() {
         version.to_owned()

@@ -94,6 +94,13 @@ impl Failure {
         Self::new(403, "Forbidden", message).about(group, resource, name)
     }
 
+    /// The same, from where the details are left out.
+    pub(crate) fn plainly(mut self) -> Self {
+        let name = std::mem::take(&mut self.details.name);
+        let kind = std::mem::take(&mut self.details.kind);
+        self.about("", &kind, &name)
+    }
+
     pub(crate) fn not_found(group: &str, resource: &str, name: &str) -> Self {
         let message = format!("{} {name:?} not found", qualified(group, resource));
         Self::new(404, "NotFound", message).about(group, resource, name)
@@ -105,6 +112,18 @@ impl Failure {
             plain: true,
             ..Self::new(404, "", "404 page not found\n")
         }
+    }
+
+    /// A path that nothing is served at, below a group of built-in kinds.
+    pub(crate) fn nothing_there() -> Self {
+        let said = "the server could not find the requested resource";
+        Self::new(404, "NotFound", said)
+    }
+
+    /// A method that nothing built-in is served with at a path.
+    pub(crate) fn method_not_allowed() -> Self {
+        let said = "the server does not allow this method on the requested resource";
+        Self::new(405, "MethodNotAllowed", said)
     }
 
     pub(crate) fn not_allowed(group: &str, resource: &str, action: &str) -> Self {

@@ -132,16 +132,22 @@ impl Fields {
     /// The places, as they are shown to people.
     pub(crate) fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
+        if self.own {
+            paths.push(String::new());
+        }
         self.collect("", &mut paths);
         paths
     }
 
+    /// First the places themselves, then what is inside of them.
     fn collect(&self, path: &str, paths: &mut Vec<String>) {
-        if self.own {
-            paths.push(path.to_owned());
-        }
-        for (step, inner) in &self.inner {
-            inner.collect(&format!("{path}{}", step.shown()), paths);
+        let all = || {
+            let inner = self.inner.iter();
+            inner.map(|(step, inner)| (format!("{path}{}", step.shown()), inner))
+        };
+        paths.extend(all().filter(|(_, inner)| inner.own).map(|(path, _)| path));
+        for (path, inner) in all() {
+            inner.collect(&path, paths);
         }
     }
 

@@ -24,6 +24,18 @@ pub(crate) const ALL_VERBS: [&str; 8] = [
     "watch",
 ];
 
+/// The same of a custom kind, in the order in which the real server tells it.
+const CUSTOM_VERBS: [&str; 8] = [
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "create",
+    "update",
+    "watch",
+];
+
 /// One kind, in one version.
 pub(crate) struct Kind {
     pub(crate) group: String,
@@ -148,6 +160,13 @@ impl Kind {
     pub(crate) fn verbs(&self) -> &'static [&'static str] {
         if self.is_review() {
             &["create"]
+        } else if self.is("", "namespaces") {
+            // Nobody takes all of them away at once.
+            &[
+                "create", "delete", "get", "list", "patch", "update", "watch",
+            ]
+        } else if self.custom().is_some() {
+            &CUSTOM_VERBS
         } else {
             &ALL_VERBS
         }
@@ -228,6 +247,12 @@ impl Kinds {
     ) -> impl Iterator<Item = &'a Arc<Kind>> {
         self.iter()
             .filter(move |kind| kind.group == group && kind.version == version)
+    }
+
+    /// Whether a group is one of the server's own.
+    pub(crate) fn is_built_in(&self, group: &str) -> bool {
+        self.iter()
+            .any(|kind| kind.group == group && kind.custom().is_none())
     }
 
     /// The groups that have a name, each with its versions, the preferred one first.

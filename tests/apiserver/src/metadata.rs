@@ -148,6 +148,10 @@ fn owners(owners: &Value, faults: &mut Vec<FieldError>) {
                 ));
             }
         }
+        if text("apiVersion") == "v1" && text("kind") == "Event" {
+            let said = "/v1, Kind=Event is disallowed from being an owner";
+            faults.push(FieldError::invalid(path, owner, said));
+        }
         if owner["controller"] == true {
             let this = format!("{}/{}", text("kind"), text("name"));
             match &controller {

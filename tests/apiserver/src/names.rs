@@ -58,9 +58,25 @@ fn check(text: &str, most: usize, pattern: &Pattern, said: impl FnOnce() -> Stri
     faults
 }
 
+/// The same for the parts of a host's name, which are counted in other words.
+fn check_host(
+    text: &str,
+    most: usize,
+    pattern: &Pattern,
+    said: impl FnOnce() -> String,
+) -> Vec<String> {
+    let mut faults = check(text, most, pattern, said);
+    for fault in &mut faults {
+        if *fault == too_long(most) {
+            *fault = format!("must be no more than {most} characters");
+        }
+    }
+    faults
+}
+
 /// One part of a host's name.
 pub(crate) fn label(text: &str) -> Vec<String> {
-    check(text, 63, &LABEL_RE, || {
+    check_host(text, 63, &LABEL_RE, || {
         if SUBDOMAIN_RE.matches(text) {
             return "must not contain dots".into();
         }
@@ -72,7 +88,7 @@ pub(crate) fn label(text: &str) -> Vec<String> {
 
 /// A host's name.
 pub(crate) fn subdomain(text: &str) -> Vec<String> {
-    check(text, 253, &SUBDOMAIN_RE, || {
+    check_host(text, 253, &SUBDOMAIN_RE, || {
         let said = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
                     characters, '-' or '.', and must start and end with an alphanumeric character";
         no_match(said, SUBDOMAIN, &["example.com"])
@@ -167,7 +183,7 @@ pub(crate) fn config_key(text: &str) -> Vec<String> {
 pub(crate) fn port_name(text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if text.len() > 15 {
-        faults.push("must be no more than 15 bytes".into());
+        faults.push("must be no more than 15 characters".into());
     }
     if text.is_empty()
         || !text

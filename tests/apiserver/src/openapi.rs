@@ -28,7 +28,7 @@ pub(crate) fn page(call: &Call<'_>, kinds: &Kinds) -> Result<Reply, Failure> {
             }
             Ok(Reply::ok(v2(kinds)))
         }
-        "/openapi/v3" => Ok(Reply::ok(index(kinds))),
+        "/openapi/v3" => Ok(Reply::text(index(kinds).to_string())),
         _ => {
             let name = path
                 .strip_prefix("/openapi/v3/")
@@ -91,7 +91,11 @@ fn custom_schema(kind: &Kind, prefix: &str) -> Value {
     properties.insert("kind".into(), json!({"type": "string"}));
     properties.insert(
         "metadata".into(),
-        json!({"$ref": format!("{prefix}{meta}")}),
+        json!({
+            "description": "Standard object's metadata. More info: https://git.k8s.io/community/\
+                            contributors/devel/sig-architecture/api-conventions.md#metadata",
+            "allOf": [{"$ref": format!("{prefix}{meta}")}],
+        }),
     );
     schema["x-kubernetes-group-version-kind"] = gvks(kind);
     schema

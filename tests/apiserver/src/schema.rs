@@ -3,6 +3,7 @@
 pub(crate) mod cel;
 pub(crate) mod decode;
 pub(crate) mod default;
+pub(crate) mod empty;
 pub(crate) mod prune;
 pub(crate) mod read;
 pub(crate) mod structural;

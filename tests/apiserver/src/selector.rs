@@ -25,14 +25,28 @@ pub(crate) struct Selector {
 }
 
 impl Selector {
-    /// Reads both selectors of a query. `fields` are those that the kind can be selected by.
-    pub(crate) fn parse(labels: &str, fields: &str, known: &[&str]) -> Result<Self, Failure> {
+    /// The same, of fields that are called otherwise where objects are kept.
+    pub(crate) fn renamed(mut self, rename: impl Fn(&str) -> String) -> Self {
+        for (field, _, _) in &mut self.fields {
+            *field = rename(field);
+        }
+        self
+    }
+
+    /// Reads both selectors of a query. `known` are the fields that the kind can be selected by;
+    /// `own`, whether some are its own.
+    pub(crate) fn parse(
+        labels: &str,
+        fields: &str,
+        known: &[&str],
+        own: bool,
+    ) -> Result<Self, Failure> {
         let labels = parse_labels(labels)
             .map_err(|why| Failure::bad_request(format!("unable to parse requirement: {why}")))?;
         let fields = parse_fields(fields)?;
         for (field, _, _) in &fields {
             if !known.contains(&field.as_str()) {
-                let message = if matches!(known.len(), 0..=2) {
+                let message = if own {
                     format!("field label not supported: {field}")
                 } else {
                     format!(
@@ -255,7 +269,7 @@ impl Reader<'_> {
             values.push(self.value(name)?);
         }
         if !self.take(")") {
-            return Err(format!("found '{}', expected: ',', or ')'", self.rest));
+            return Err(format!("found '{}', expected: ',' or ')'", self.rest));
         }
         Ok(values)
     }

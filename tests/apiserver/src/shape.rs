@@ -5,8 +5,38 @@ mod rows;
 
 use serde_json::{Value, json};
 
+use crate::api::call::Call;
+use crate::failure::Failure;
 use crate::kinds::Kind;
 use crate::wire::accept::Shape;
+
+/// Whether a table may be had as it was asked for.
+pub(crate) fn check(call: &Call<'_>, shape: Shape) -> Result<(), Failure> {
+    let given = call.query.get("includeObject");
+    if shape == Shape::Table && !matches!(given, "" | "None" | "Metadata" | "Object") {
+        return Err(Failure::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: {given:?}: \
+             must be 'Metadata', 'Object', 'None', or empty"
+        )));
+    }
+    Ok(())
+}
+
+/// Puts into the rows of a table what the query wants of the objects.
+pub(crate) fn include(call: &Call<'_>, shape: Shape, table: &mut Value, objects: &[Value]) {
+    let given = call.query.get("includeObject");
+    if shape != Shape::Table || !matches!(given, "None" | "Object") {
+        return;
+    }
+    let rows = table["rows"].as_array_mut().into_iter().flatten();
+    for (row, object) in rows.zip(objects) {
+        row["object"] = if given == "None" {
+            Value::Null
+        } else {
+            object.clone()
+        };
+    }
+}
 
 /// One object.
 pub(crate) fn one(shape: Shape, kind: &Kind, object: Value) -> Value {

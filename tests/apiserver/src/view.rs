@@ -6,8 +6,8 @@ use crate::builtin::events;
 use crate::kinds::{Kind, Origin};
 use crate::schema::{default, prune};
 
-/// What is read of a stored object: in the version that was asked for, without what that does not
-/// know, and with its defaults. What is stored stays as it is.
+/// What is read of a stored object: with the defaults of the version in which it is stored, and
+/// without what the version does not know that was asked for. What is stored stays as it is.
 pub(crate) fn of(kind: &Kind, stored: &Value) -> Value {
     let mut object = stored.clone();
     match &kind.origin {
@@ -17,9 +17,10 @@ pub(crate) fn of(kind: &Kind, stored: &Value) -> Value {
             }
         }
         Origin::Custom(custom) => {
-            prune::drop_nulls(&mut object, Some(&custom.schema));
+            prune::drop_nulls(&mut object, Some(&custom.stored_schema));
+            let _ = prune::prune(&mut object, &custom.stored_schema);
+            default::default(&mut object, &custom.stored_schema);
             let _ = prune::prune(&mut object, &custom.schema);
-            default::default(&mut object, &custom.schema);
         }
     }
     object["apiVersion"] = kind.api_version().into();

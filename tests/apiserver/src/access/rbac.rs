@@ -1,5 +1,9 @@
 //! Roles and bindings, as they are stored, decide who may do what.
 
+mod escalation;
+
+pub(crate) use escalation::escalation;
+
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -7,7 +11,6 @@ use serde_json::Value;
 use super::User;
 use crate::failure::Failure;
 use crate::metadata::texts;
-use crate::object;
 use crate::store::{Key, Store};
 use crate::wire::request::Target;
 
@@ -136,45 +139,4 @@ pub(crate) fn permits(rule: &Value, target: &Target) -> bool {
     has(&rule["apiGroups"], &target.group)
         && resource
         && (names.is_empty() || names.contains(&target.name.as_str()))
-}
-
-/// The rules of a role that somebody does not have, and so may not give to others.
-pub(crate) fn escalation(store: &Store, user: &User, role: &Value) -> Vec<Value> {
-    if user.groups.iter().any(|group| group == "system:masters") {
-        return Vec::new();
-    }
-    let own = rules(store, user, object::namespace(role));
-    let given = role["rules"].as_array().into_iter().flatten();
-    given.filter(|rule| !covered(&own, rule)).cloned().collect()
-}
-
-fn covered(own: &[Value], rule: &Value) -> bool {
-    let names = texts(&rule["resourceNames"]);
-    let names = if names.is_empty() { vec![""] } else { names };
-    let mut targets = Vec::new();
-    for verb in texts(&rule["verbs"]) {
-        for path in texts(&rule["nonResourceURLs"]) {
-            targets.push(Target {
-                verb: verb.into(),
-                path: path.into(),
-                ..Target::default()
-            });
-        }
-        for group in texts(&rule["apiGroups"]) {
-            for resource in texts(&rule["resources"]) {
-                let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-                targets.extend(names.iter().map(|name| Target {
-                    verb: verb.into(),
-                    group: group.into(),
-                    resource: resource.into(),
-                    subresource: subresource.into(),
-                    name: (*name).into(),
-                    ..Target::default()
-                }));
-            }
-        }
-    }
-    targets
-        .iter()
-        .all(|target| own.iter().any(|rule| permits(rule, target)))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{User, rbac};
-use crate::api::call::Call;
+use crate::api::call::{Call, FieldValidation};
 use crate::failure::Failure;
 use crate::field::FieldError;
 use crate::kinds::Kind;
@@ -25,11 +25,40 @@ fn body(call: &Call<'_>, schema: &str) -> Result<Value, Failure> {
         ))
     })?;
     let mut value = document.value;
-    let decoded = decode::decode(&mut value, definition(schema));
-    match decoded.wrong {
-        Some(wrong) => Err(Failure::bad_request(wrong)),
-        None => Ok(value),
+    let wanted = schema.rsplit('.').next().unwrap_or(schema);
+    let given = text(&value, "kind");
+    if !given.is_empty() && given != wanted {
+        let group = if schema.contains(".authentication.") {
+            "authentication"
+        } else {
+            "authorization"
+        };
+        return Err(Failure::bad_request(format!(
+            "{given} in version \"v1\" cannot be handled as a {wanted}: converting (v1.{given}) to \
+             ({group}.{wanted}): unknown conversion"
+        )));
     }
+    let decoded = decode::decode_as(&mut value, definition(schema), wanted);
+    let refused = |why: &str| {
+        Failure::bad_request(format!(
+            "{wanted} in version \"v1\" cannot be handled as a {wanted}: {why}"
+        ))
+    };
+    if let Some(wrong) = decoded.wrong {
+        return Err(refused(&wrong));
+    }
+    let mut said: Vec<_> = document
+        .twice
+        .iter()
+        .map(|path| format!("duplicate field {path:?}"))
+        .collect();
+    let unknown = decoded.unknown.iter();
+    said.extend(unknown.map(|path| format!("unknown field {path:?}")));
+    if call.field_validation() == FieldValidation::Strict && !said.is_empty() {
+        let said = said.join(", ");
+        return Err(refused(&format!("strict decoding error: {said}")));
+    }
+    Ok(value)
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -53,15 +82,28 @@ pub(crate) fn answer(call: &Call<'_>, kind: &Kind) -> Result<Reply, Failure> {
                 groups: groups.into_iter().map(str::to_owned).collect(),
                 uid: String::new(),
             };
+            let about = &spec["resourceAttributes"]["namespace"];
+            if kind.namespaced && *about != call.target.namespace.as_str() {
+                let field = "spec.resourceAttributes.namespace";
+                let fault = FieldError::invalid(field, about, "must match metadata.namespace");
+                return Err(Failure::invalid(&kind.group, "", "", &[fault]));
+            }
             if user.name.is_empty() && user.groups.is_empty() {
                 let said = "at least one of user or group must be specified";
                 let fault = FieldError::invalid("spec.user", &"".into(), said);
-                return Err(Failure::invalid(&kind.group, &kind.kind, "", &[fault]));
+                return Err(Failure::invalid(&kind.group, "", "", &[fault]));
             }
             access(call, kind, &user, &spec)?
         }
-        "selfsubjectrulesreviews" => rules(call, &spec)?,
+        "selfsubjectrulesreviews" => {
+            review["spec"] = json!({});
+            rules(call, &spec)?
+        }
         "selfsubjectreviews" => json!({"userInfo": info(call.user)}),
+        _ if text(&spec, "token").is_empty() => {
+            let said = "token is required for TokenReview in authentication";
+            return Err(Failure::bad_request(said));
+        }
         _ => token_review(call, &spec),
     };
     Ok(Reply {
@@ -100,8 +142,11 @@ fn access(call: &Call<'_>, kind: &Kind, user: &User, spec: &Value) -> Result<Val
             } else {
                 "spec.resourceAttributes"
             };
-            let fault = FieldError::invalid(field, &Value::Null, said);
-            return Err(Failure::invalid(&kind.group, &kind.kind, "", &[fault]));
+            let mut fault = FieldError::invalid(field, &Value::Null, said);
+            if both {
+                fault.given = format!("{{\"Path\":{},\"Verb\":{}}}", other["path"], other["verb"]);
+            }
+            return Err(Failure::invalid(&kind.group, "", "", &[fault]));
         }
     };
     let allowed = rbac::allowed(&call.api.store(), user, &target);
@@ -153,7 +198,7 @@ fn token_review(call: &Call<'_>, spec: &Value) -> Value {
         }),
         None => json!({
             "user": {},
-            "error": "[invalid bearer token, token lookup failed]",
+            "error": "invalid bearer token",
         }),
     }
 }
@@ -176,7 +221,20 @@ pub(crate) fn token(call: &Call<'_>) -> Result<Reply, Failure> {
         };
         let fault = FieldError::invalid("spec.expirationSeconds", &seconds.into(), said);
         let group = "authentication.k8s.io";
-        return Err(Failure::invalid(group, "TokenRequest", name, &[fault]));
+        return Err(Failure::invalid(group, "TokenRequest", "", &[fault]));
+    }
+    let bound = &request["spec"]["boundObjectRef"];
+    let table = match text(bound, "kind") {
+        "Pod" => "pods",
+        "Secret" => "secrets",
+        _ => "",
+    };
+    if !table.is_empty() {
+        let bound = text(bound, "name");
+        let key = Key::new(&format!("/{table}").into(), namespace, bound);
+        if call.api.store().get(&key).is_none() {
+            return Err(Failure::not_found("", table, bound));
+        }
     }
     let lifetime = Duration::from_secs(seconds);
     let user = User::service_account(namespace, name, object::uid(&account));

@@ -74,10 +74,9 @@ impl Call<'_> {
     /// reads the query as.
     pub(crate) fn check_options(&self, options: &str) -> Result<(), Failure> {
         let mut faults = Vec::new();
-        for given in self.query.all("dryRun") {
-            if given != "All" {
-                faults.push(FieldError::unsupported("dryRun", &given.into(), &["All"]));
-            }
+        let dry_run: Vec<_> = self.query.all("dryRun").collect();
+        if dry_run.iter().any(|given| *given != "All") {
+            faults.push(FieldError::unsupported("dryRun", &dry_run.into(), &["All"]));
         }
         let manager = self.query.get("fieldManager");
         if manager.len() > 128 {
@@ -89,7 +88,7 @@ impl Call<'_> {
         }
         let validation = self.query.get("fieldValidation");
         if !matches!(validation, "" | "Strict" | "Warn" | "Ignore") {
-            let known = ["Ignore", "Strict", "Warn"];
+            let known = ["", "Ignore", "Strict", "Warn"];
             faults.push(FieldError::unsupported(
                 "fieldValidation",
                 &validation.into(),
@@ -118,7 +117,9 @@ impl Call<'_> {
     pub(crate) fn reply(&self, status: u16, kind: &Kind, object: &Value) -> Result<Reply, Failure> {
         let accept = Accept::parse(self.accept, false)?;
         let object = view::of(kind, object);
-        let shaped = shape::one(accept.shape, kind, object);
+        shape::check(self, accept.shape)?;
+        let mut shaped = shape::one(accept.shape, kind, object.clone());
+        shape::include(self, accept.shape, &mut shaped, &[object]);
         let mut reply = Reply::new(status, Content::Object(shaped));
         reply.format = accept.format;
         Ok(reply)

@@ -43,7 +43,7 @@ pub(super) fn check_map(object: &Value, old: Option<&Value>, faults: &mut Vec<Fi
         }
     }
     if size > MOST {
-        faults.push(FieldError::too_long("", MOST));
+        faults.push(FieldError::too_long("[]", MOST));
     }
     immutable(object, old, &["data", "binaryData"], faults);
 }

@@ -27,13 +27,6 @@ pub(super) fn check(object: &Value, faults: &mut Vec<FieldError>) {
             said,
         ));
     }
-    if spec["holderIdentity"].as_str() == Some("") {
-        faults.push(FieldError::invalid(
-            "spec.holderIdentity",
-            &"".into(),
-            "must not be empty",
-        ));
-    }
     if let Some(strategy) = spec["strategy"].as_str() {
         for said in crate::names::qualified(strategy) {
             faults.push(FieldError::invalid("spec.strategy", &strategy.into(), said));

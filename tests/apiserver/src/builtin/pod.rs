@@ -1,12 +1,19 @@
 //! Pods, and the templates of them.
 
+mod containers;
+mod defaults;
+
 use std::collections::HashSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{items, or, text};
+use super::{items, text};
+use crate::failure::Failure;
 use crate::field::{FieldError, child, item};
-use crate::names;
+use crate::store::{Key, Store};
+use crate::{names, object};
+use containers::check_container;
+pub(super) use defaults::{admitted, default};
 
 /// How its memory is guarded; tests only need one that is possible.
 pub(super) fn quality(object: &Value) -> &'static str {
@@ -21,58 +28,20 @@ pub(super) fn quality(object: &Value) -> &'static str {
     if some { "Burstable" } else { "BestEffort" }
 }
 
-/// Fills in the specification of a pod.
-pub(super) fn default(spec: &mut Value) {
-    if !spec.is_object() {
-        return;
+/// Whether there is the account that a pod is to run with. The default one always is, as it
+/// would be where its controller runs.
+pub(super) fn account_exists(store: &Store, pod: &Value) -> Result<(), Failure> {
+    let account = text(&pod["spec"], "serviceAccountName");
+    let namespace = object::namespace(pod);
+    let key = Key::new(&"/serviceaccounts".into(), namespace, account);
+    if account == "default" || store.get(&key).is_some() {
+        return Ok(());
     }
-    or(spec, "restartPolicy", "Always");
-    or(spec, "terminationGracePeriodSeconds", 30);
-    or(spec, "dnsPolicy", "ClusterFirst");
-    or(spec, "schedulerName", "default-scheduler");
-    or(spec, "securityContext", json!({}));
-    if spec["enableServiceLinks"].is_null() {
-        spec["enableServiceLinks"] = true.into();
-    }
-    for list in ["initContainers", "containers"] {
-        for container in spec[list].as_array_mut().into_iter().flatten() {
-            default_container(container);
-        }
-    }
-}
-
-fn default_container(container: &mut Value) {
-    let image = text(container, "image").to_owned();
-    let tag = image.rsplit('/').next().unwrap_or_default();
-    let latest = tag.ends_with(":latest") || !tag.contains([':', '@']);
-    or(
-        container,
-        "imagePullPolicy",
-        if latest { "Always" } else { "IfNotPresent" },
+    let why = format!(
+        "error looking up service account {namespace}/{account}: serviceaccount {account:?} not \
+         found"
     );
-    or(container, "terminationMessagePath", "/dev/termination-log");
-    or(container, "terminationMessagePolicy", "File");
-    or(container, "resources", json!({}));
-    for port in container["ports"].as_array_mut().into_iter().flatten() {
-        or(port, "protocol", "TCP");
-    }
-    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        let probe = &mut container[name];
-        if probe.is_object() {
-            or(probe, "timeoutSeconds", 1);
-            or(probe, "periodSeconds", 10);
-            or(probe, "successThreshold", 1);
-            or(probe, "failureThreshold", 3);
-            if probe["httpGet"].is_object() {
-                or(&mut probe["httpGet"], "scheme", "HTTP");
-                or(&mut probe["httpGet"], "path", "/");
-            }
-        } else if probe.is_null()
-            && let Some(members) = container.as_object_mut()
-        {
-            members.shift_remove(name);
-        }
-    }
+    Err(Failure::forbidden("", "pods", object::name(pod), &why).plainly())
 }
 
 /// The faults of a pod.
@@ -110,11 +79,7 @@ pub(super) fn check(object: &Value, old: Option<&Value>, faults: &mut Vec<FieldE
 /// The faults of the specification of a pod, which may be that of a template.
 pub(super) fn check_spec(spec: &Value, path: &str, template: bool, faults: &mut Vec<FieldError>) {
     let mut seen = HashSet::new();
-    let volumes: HashSet<_> = items(spec, "volumes")
-        .iter()
-        .map(|v| text(v, "name"))
-        .collect();
-    check_volumes(spec, path, faults);
+    let volumes = check_volumes(spec, path, faults);
     if items(spec, "containers").is_empty() {
         faults.push(FieldError::required(&child(path, "containers"), ""));
     }
@@ -157,9 +122,16 @@ pub(super) fn check_spec(spec: &Value, path: &str, template: bool, faults: &mut 
     }
 }
 
-fn check_volumes(spec: &Value, path: &str, faults: &mut Vec<FieldError>) {
+/// The names of the volumes that have no faults.
+fn check_volumes<'a>(
+    spec: &'a Value,
+    path: &str,
+    faults: &mut Vec<FieldError>,
+) -> HashSet<&'a str> {
     let mut seen = HashSet::new();
+    let mut good = HashSet::new();
     for (index, volume) in items(spec, "volumes").iter().enumerate() {
+        let before = faults.len();
         let path = item(&child(path, "volumes"), index);
         let name = text(volume, "name");
         let field = child(&path, "name");
@@ -173,6 +145,12 @@ fn check_volumes(spec: &Value, path: &str, faults: &mut Vec<FieldError>) {
         if !seen.insert(name) {
             faults.push(FieldError::duplicate(&field, &name.into()));
         }
+        for (kind, name) in [("secret", "secretName"), ("configMap", "name")] {
+            if volume[kind].is_object() && text(&volume[kind], name).is_empty() {
+                let field = child(&path, &format!("{kind}.{name}"));
+                faults.push(FieldError::required(&field, ""));
+            }
+        }
         let sources = volume.as_object().map_or(0, |members| members.len() - 1);
         if sources == 0 {
             faults.push(FieldError::required(&path, "must specify a volume type"));
@@ -182,134 +160,9 @@ fn check_volumes(spec: &Value, path: &str, faults: &mut Vec<FieldError>) {
                 "may not specify more than 1 volume type",
             ));
         }
-    }
-}
-
-fn check_container(
-    container: &Value,
-    path: &str,
-    init: bool,
-    volumes: &HashSet<&str>,
-    faults: &mut Vec<FieldError>,
-) {
-    let name = text(container, "name");
-    let field = child(path, "name");
-    if name.is_empty() {
-        faults.push(FieldError::required(&field, ""));
-    } else {
-        for said in names::label(name) {
-            faults.push(FieldError::invalid(&field, &name.into(), said));
+        if faults.len() == before {
+            good.insert(name);
         }
     }
-    if text(container, "image").is_empty() {
-        faults.push(FieldError::required(&child(path, "image"), ""));
-    }
-    let known = ["Always", "IfNotPresent", "Never"];
-    let policy = text(container, "imagePullPolicy");
-    if !known.contains(&policy) {
-        let field = child(path, "imagePullPolicy");
-        faults.push(FieldError::unsupported(&field, &policy.into(), &known));
-    }
-    let sidecar = init && text(container, "restartPolicy") == "Always";
-    let mut seen = HashSet::new();
-    for (index, port) in items(container, "ports").iter().enumerate() {
-        let path = item(&child(path, "ports"), index);
-        let name = text(port, "name");
-        if !name.is_empty() {
-            let field = child(&path, "name");
-            for said in names::port_name(name) {
-                faults.push(FieldError::invalid(&field, &name.into(), said));
-            }
-            if !seen.insert(name) {
-                faults.push(FieldError::duplicate(&field, &name.into()));
-            }
-        }
-        if port["containerPort"].as_i64().unwrap_or(0) == 0 {
-            faults.push(FieldError::required(&child(&path, "containerPort"), ""));
-        } else {
-            super::port_number(
-                &port["containerPort"],
-                &child(&path, "containerPort"),
-                faults,
-            );
-        }
-        let known = ["SCTP", "TCP", "UDP"];
-        if !known.contains(&text(port, "protocol")) {
-            let field = child(&path, "protocol");
-            faults.push(FieldError::unsupported(&field, &port["protocol"], &known));
-        }
-    }
-    for (index, variable) in items(container, "env").iter().enumerate() {
-        let path = item(&child(path, "env"), index);
-        if text(variable, "name").is_empty() {
-            faults.push(FieldError::required(&child(&path, "name"), ""));
-        }
-        if !text(variable, "value").is_empty() && !variable["valueFrom"].is_null() {
-            let field = child(&path, "valueFrom");
-            let said = "may not be specified when `value` is not empty";
-            faults.push(FieldError::invalid(&field, &"".into(), said));
-        }
-    }
-    for (index, mount) in items(container, "volumeMounts").iter().enumerate() {
-        let path = item(&child(path, "volumeMounts"), index);
-        let name = text(mount, "name");
-        if name.is_empty() {
-            faults.push(FieldError::required(&child(&path, "name"), ""));
-        } else if !volumes.contains(name) {
-            faults.push(FieldError::not_found(&child(&path, "name"), &name.into()));
-        }
-        if text(mount, "mountPath").is_empty() {
-            faults.push(FieldError::required(&child(&path, "mountPath"), ""));
-        }
-    }
-    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        check_probe(
-            &container[name],
-            &child(path, name),
-            init && !sidecar,
-            faults,
-        );
-    }
-    if !init && !text(container, "restartPolicy").is_empty() {
-        let known = ["Always", "OnFailure", "Never"];
-        let given = text(container, "restartPolicy");
-        if !known.contains(&given) {
-            let field = child(path, "restartPolicy");
-            faults.push(FieldError::unsupported(&field, &given.into(), &known));
-        }
-    }
-}
-
-fn check_probe(probe: &Value, path: &str, forbidden: bool, faults: &mut Vec<FieldError>) {
-    if !probe.is_object() {
-        return;
-    }
-    if forbidden {
-        let said = "may not be set for init containers without restartPolicy=Always";
-        faults.push(FieldError::forbidden(path, said));
-        return;
-    }
-    let ways = ["exec", "httpGet", "tcpSocket", "grpc"];
-    match ways.iter().filter(|way| probe[**way].is_object()).count() {
-        0 => faults.push(FieldError::required(path, "must specify a handler type")),
-        1 => {}
-        _ => {
-            let said = "may not specify more than 1 handler type";
-            faults.push(FieldError::forbidden(path, said));
-        }
-    }
-    for name in [
-        "initialDelaySeconds",
-        "timeoutSeconds",
-        "periodSeconds",
-        "successThreshold",
-        "failureThreshold",
-    ] {
-        if let Some(given) = probe[name].as_i64()
-            && given < 0
-        {
-            let said = "must be greater than or equal to 0";
-            faults.push(FieldError::invalid(&child(path, name), &given.into(), said));
-        }
-    }
+    good
 }

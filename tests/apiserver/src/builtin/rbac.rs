@@ -11,7 +11,7 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 /// Fills in the groups of a binding.
 pub(super) fn default(object: &mut Value) {
     or(&mut object["roleRef"], "apiGroup", GROUP);
-    for subject in object["subjects"].as_array_mut().into_iter().flatten() {
+    for subject in super::items_mut(object, "subjects") {
         if matches!(text(subject, "kind"), "User" | "Group") {
             or(subject, "apiGroup", GROUP);
         }
@@ -85,11 +85,12 @@ pub(super) fn check_binding(
     if let Some(old) = old
         && old["roleRef"] != object["roleRef"]
     {
-        faults.push(FieldError::invalid(
-            "roleRef",
-            role,
-            "cannot change roleRef",
-        ));
+        let given = format!(
+            "{{\"APIGroup\":{},\"Kind\":{},\"Name\":{}}}",
+            role["apiGroup"], role["kind"], role["name"]
+        );
+        let said = "cannot change roleRef";
+        faults.push(FieldError::invalid_shown("roleRef", &given, said));
     }
 }
 

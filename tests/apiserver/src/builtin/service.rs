@@ -29,7 +29,7 @@ pub(super) fn default(object: &mut Value) {
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
         or(spec, "externalTrafficPolicy", "Cluster");
     }
-    for port in spec["ports"].as_array_mut().into_iter().flatten() {
+    for port in super::items_mut(spec, "ports") {
         or(port, "protocol", "TCP");
         let number = port["port"].clone();
         let unset = matches!(&port["targetPort"], Value::Null)
@@ -182,15 +182,25 @@ fn check_ports(ports: &[Value], kind: &str, faults: &mut Vec<FieldError>) {
                 faults.push(FieldError::invalid(&field, &protocol.into(), said));
             }
         }
+        let node_port = port["nodePort"].as_i64().unwrap_or(0);
+        if node_port != 0 && kind != "ClusterIP" && !(30_000..32_768).contains(&node_port) {
+            let said = "provided port is not in the valid range. The range of valid ports is \
+                        30000-32767";
+            let field = child(&path, "nodePort");
+            faults.push(FieldError::invalid(&field, &node_port.into(), said));
+        }
         if port["nodePort"].as_i64().is_some_and(|number| number != 0) && kind == "ClusterIP" {
             let said = "may not be used when `type` is 'ClusterIP'";
             faults.push(FieldError::forbidden(&child(&path, "nodePort"), said));
         }
         let key = (port["port"].as_i64().unwrap_or(0), protocol);
         if seen.contains(&key) {
-            let given = json!({"port": key.0, "protocol": key.1});
-            let mut fault = FieldError::duplicate(&path, &given);
-            fault.given = format!("{{\"Port\":{},\"Protocol\":{:?}}}", key.0, key.1);
+            let mut fault = FieldError::duplicate(&path, &Value::Null);
+            fault.given = format!(
+                "{{\"Name\":\"\",\"Protocol\":{:?},\"AppProtocol\":null,\"Port\":{},\
+                 \"TargetPort\":0,\"NodePort\":0}}",
+                key.1, key.0
+            );
             faults.push(fault);
         }
         seen.push(key);

@@ -1,6 +1,6 @@
 //! EndpointSlices.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,10 @@ use crate::names;
 
 /// Fills in the ports.
 pub(super) fn default(object: &mut Value) {
-    for port in object["ports"].as_array_mut().into_iter().flatten() {
+    for endpoint in super::items_mut(object, "endpoints") {
+        or(endpoint, "conditions", json!({}));
+    }
+    for port in super::items_mut(object, "ports") {
         or(port, "name", "");
         or(port, "protocol", "TCP");
     }
@@ -33,7 +36,9 @@ pub(super) fn check(object: &Value, old: Option<&Value>, faults: &mut Vec<FieldE
     if endpoints.len() > 1000 {
         faults.push(FieldError::too_many("endpoints", endpoints.len(), 1000));
     }
-    for (index, endpoint) in endpoints.iter().enumerate() {
+    // Of too many none is looked at.
+    let few = endpoints.iter().filter(|_| endpoints.len() <= 1000);
+    for (index, endpoint) in few.enumerate() {
         check_endpoint(endpoint, family, &item("endpoints", index), faults);
     }
     check_ports(object, faults);
@@ -63,20 +68,23 @@ fn check_endpoint(endpoint: &Value, family: &str, path: &str, faults: &mut Vec<F
         let field = item(&field, index);
         let given = address.as_str().unwrap_or_default();
         match family {
-            "IPv4" if given.parse::<Ipv4Addr>().is_err() => {
-                faults.push(FieldError::invalid(
-                    &field,
-                    address,
-                    "must be an IPv4 address",
-                ));
-            }
-            "IPv6" if given.parse::<Ipv6Addr>().is_err() => {
-                faults.push(FieldError::invalid(
-                    &field,
-                    address,
-                    "must be an IPv6 address",
-                ));
-            }
+            "IPv4" | "IPv6" => match given.parse::<IpAddr>() {
+                Err(_) => {
+                    let said = if has_leading_zeros(given) {
+                        "must not have leading 0s"
+                    } else {
+                        "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+                    };
+                    faults.push(FieldError::invalid(&field, address, said));
+                }
+                Ok(ip) if ip.is_ipv4() != (family == "IPv4") => {
+                    let said = format!("must be an {family} address");
+                    let field = child(path, "addresses");
+                    faults.push(FieldError::invalid(&field, address, said));
+                    continue;
+                }
+                Ok(_) => {}
+            },
             "FQDN" => {
                 for said in names::subdomain(given) {
                     faults.push(FieldError::invalid(&field, address, said));
@@ -103,10 +111,24 @@ fn check_endpoint(endpoint: &Value, family: &str, path: &str, faults: &mut Vec<F
     }
 }
 
+/// Whether a text would be an address, were it not for zeros that some read as octal.
+fn has_leading_zeros(text: &str) -> bool {
+    let parts: Vec<_> = text
+        .split('.')
+        .map(|part| match part.trim_start_matches('0') {
+            "" => "0",
+            part => part,
+        })
+        .collect();
+    parts.join(".").parse::<Ipv4Addr>().is_ok()
+}
+
 /// Endpoints are elsewhere: no loopback, no link-local and no multicast address.
 pub(super) fn not_special(ip: IpAddr, given: &Value, field: &str, faults: &mut Vec<FieldError>) {
-    let ranges = if ip.is_unspecified() {
-        "may not be unspecified (0.0.0.0 or ::)"
+    let ranges = if ip.is_unspecified() && ip.is_ipv4() {
+        "may not be unspecified (0.0.0.0)"
+    } else if ip.is_unspecified() {
+        "may not be unspecified (::)"
     } else if ip.is_loopback() {
         "may not be in the loopback range (127.0.0.0/8, ::1/128)"
     } else if is_link_local(ip) {
@@ -144,11 +166,8 @@ fn check_ports(object: &Value, faults: &mut Vec<FieldError>) {
         let name = text(port, "name");
         if !name.is_empty() {
             for said in names::label(name) {
-                faults.push(FieldError::invalid(
-                    &child(&path, "name"),
-                    &name.into(),
-                    said,
-                ));
+                let field = child(&path, "name");
+                faults.push(FieldError::invalid(&field, &name.into(), said));
             }
         }
         if seen.contains(&name) {

@@ -88,7 +88,13 @@ pub(super) fn check(object: &Value, old: Option<&Value>, faults: &mut Vec<FieldE
     if selector.is_null() {
         faults.push(FieldError::required("spec.selector", ""));
     } else {
+        let before = faults.len();
         metadata::label_selector(selector, "spec.selector", faults);
+        if faults.len() > before {
+            let said = "invalid label selector";
+            faults.push(FieldError::invalid("spec.selector", selector, said));
+            return;
+        }
         if empty("matchLabels") && empty("matchExpressions") {
             let said = "empty selector is invalid for deployment";
             faults.push(FieldError::invalid("spec.selector", selector, said));
@@ -96,10 +102,10 @@ pub(super) fn check(object: &Value, old: Option<&Value>, faults: &mut Vec<FieldE
     }
     let labels = &spec["template"]["metadata"]["labels"];
     let wanted = selector["matchLabels"].as_object().into_iter().flatten();
-    if wanted
+    let unlike = wanted
         .into_iter()
-        .any(|(name, value)| labels[name] != *value)
-    {
+        .any(|(name, value)| labels[name] != *value);
+    if unlike || selector.is_null() {
         let said = "`selector` does not match template `labels`";
         let field = "spec.template.metadata.labels";
         faults.push(FieldError::invalid(field, labels, said));
@@ -144,4 +150,40 @@ pub(super) fn check_job(plural: &str, object: &Value, faults: &mut Vec<FieldErro
     }
     let template = &spec["jobTemplate"]["spec"]["template"];
     check_template(template, "spec.jobTemplate.spec.template", &restart, faults);
+}
+
+/// The faults of a PodDisruptionBudget.
+pub(super) fn check_budget(object: &Value, faults: &mut Vec<FieldError>) {
+    let spec = &object["spec"];
+    let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);
+    if !least.is_null() && !most.is_null() {
+        let given = format!(
+            "{{\"MinAvailable\":{least},\"Selector\":{},\"MaxUnavailable\":{most},\
+             \"UnhealthyPodEvictionPolicy\":{}}}",
+            spec["selector"], spec["unhealthyPodEvictionPolicy"]
+        );
+        let said = "minAvailable and maxUnavailable cannot be both set";
+        faults.push(FieldError::invalid_shown("spec", &given, said));
+    }
+    for (name, given) in [("minAvailable", least), ("maxUnavailable", most)] {
+        let field = format!("spec.{name}");
+        let percent = |text: &str| {
+            let digits = text.strip_suffix('%').unwrap_or_default();
+            !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+        };
+        match given {
+            Value::Number(number) if number.as_i64().is_some_and(|number| number < 0) => {
+                let said = "must be greater than or equal to 0";
+                faults.push(FieldError::invalid(&field, given, said));
+            }
+            Value::String(text) if !percent(text) => {
+                let said = "a valid percent string must be a numeric string followed by an \
+                            ending '%' (e.g. '1%',  or '93%', regex used for validation is \
+                            '[0-9]+%')";
+                faults.push(FieldError::invalid(&field, given, said));
+            }
+            _ => {}
+        }
+    }
+    metadata::label_selector(&spec["selector"], "spec.selector", faults);
 }

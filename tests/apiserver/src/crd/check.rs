@@ -16,7 +16,7 @@ pub(crate) fn check(object: &Value, old: Option<&Value>, faults: &mut Vec<FieldE
     let spec = &object["spec"];
     let wanted = format!("{}.{}", text(&spec["names"], "plural"), text(spec, "group"));
     let name = crate::object::name(object);
-    if name != wanted {
+    if old.is_none() && name != wanted {
         let said = "must be spec.names.plural+\".\"+spec.group";
         faults.push(FieldError::invalid("metadata.name", &name.into(), said));
     }
@@ -33,6 +33,12 @@ pub(crate) fn check(object: &Value, old: Option<&Value>, faults: &mut Vec<FieldE
         ));
     }
     check_versions(spec, faults);
+    let first = text(&spec["versions"][0], "name");
+    for said in names::label_1035(first) {
+        if !first.is_empty() {
+            faults.push(FieldError::invalid("spec.version", &first.into(), said));
+        }
+    }
     check_names(&spec["names"], faults);
     if spec["preserveUnknownFields"] == true {
         let said = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in \
@@ -57,9 +63,78 @@ pub(crate) fn check(object: &Value, old: Option<&Value>, faults: &mut Vec<FieldE
         let said = "required when strategy is set to Webhook";
         faults.push(FieldError::required(field, said));
     }
+    check_stored(object, faults);
     if let Some(old) = old {
         check_change(spec, old, faults);
     }
+}
+
+/// What is stored must be known to be.
+fn check_stored(object: &Value, faults: &mut Vec<FieldError>) {
+    let field = "status.storedVersions";
+    let known = &object["status"]["storedVersions"];
+    let list = known.as_array().map_or(&[][..], Vec::as_slice);
+    if list.is_empty() {
+        let said = "must have at least one stored version";
+        faults.push(FieldError::invalid(field, &Value::Null, said));
+        return;
+    }
+    for (index, stored) in list.iter().enumerate() {
+        let versions = object["spec"]["versions"].as_array();
+        if !versions
+            .into_iter()
+            .flatten()
+            .any(|version| version["name"] == *stored)
+        {
+            let name = stored.as_str().unwrap_or_default();
+            let said = format!(
+                "missing from spec.versions; {name} was previously a storage version, and must \
+                 remain in spec.versions until a storage migration ensures no data remains \
+                 persisted in {name} and removes {name} from status.storedVersions"
+            );
+            faults.push(FieldError::invalid(&item(field, index), stored, said));
+        }
+    }
+    let versions = object["spec"]["versions"].as_array();
+    for version in versions.into_iter().flatten() {
+        if version["storage"] == true && !list.contains(&version["name"]) {
+            let said = format!("must have the storage version {}", text(version, "name"));
+            faults.push(FieldError::invalid(field, known, said));
+        }
+    }
+}
+
+/// Whether all versions say the same of something. The real server takes that out of them first,
+/// which shows in the paths.
+fn is_common(versions: &[Value], name: &str) -> bool {
+    versions
+        .iter()
+        .all(|version| version[name] == versions[0][name])
+}
+
+/// A version as the real server shows it.
+fn go_version(version: &Value, versions: &[Value]) -> String {
+    let own = |name: &str| {
+        if is_common(versions, name) {
+            "null".to_owned()
+        } else {
+            sorted(&version[name])
+        }
+    };
+    format!(
+        "{{\"Name\":{},\"Served\":{},\"Storage\":{},\"Deprecated\":{},\"DeprecationWarning\":{},\
+         \"Schema\":{},\"Subresources\":{},\"AdditionalPrinterColumns\":{},\
+         \"SelectableFields\":{}}}",
+        version["name"],
+        version["served"] == true,
+        version["storage"] == true,
+        version["deprecated"] == true,
+        version["deprecationWarning"],
+        own("schema"),
+        own("subresources"),
+        own("additionalPrinterColumns"),
+        own("selectableFields"),
+    )
 }
 
 fn check_group(object: &Value, faults: &mut Vec<FieldError>) {
@@ -105,9 +180,32 @@ fn check_versions(spec: &Value, faults: &mut Vec<FieldError>) {
                 wrong.join(","),
             ));
         }
+        let common = is_common(versions, "schema");
+        let field = if common {
+            "spec.validation.openAPIV3Schema".to_owned()
+        } else {
+            child(&path, "schema.openAPIV3Schema")
+        };
+        if !common || index == 0 {
+            check_schema(schema, &field, faults);
+        }
+        let common = is_common(versions, "additionalPrinterColumns");
+        let field = if common { "spec" } else { path.as_str() };
+        if !common || index == 0 {
+            check_columns(version, field, faults);
+        }
         check_version(version, &path, faults);
     }
-    let given = FieldError::invalid_shown("spec.versions", &sorted(&spec["versions"]), "");
+    let shown = if spec["versions"].is_null() {
+        "null".to_owned()
+    } else {
+        let all: Vec<_> = versions
+            .iter()
+            .map(|version| go_version(version, versions))
+            .collect();
+        format!("[{}]", all.join(","))
+    };
+    let given = FieldError::invalid_shown("spec.versions", &shown, "");
     let mut say = |said: &str| {
         faults.push(FieldError {
             detail: said.to_owned(),
@@ -132,16 +230,17 @@ fn check_versions(spec: &Value, faults: &mut Vec<FieldError>) {
     }
 }
 
-fn check_version(version: &Value, path: &str, faults: &mut Vec<FieldError>) {
-    let schema = &version["schema"]["openAPIV3Schema"];
+fn check_schema(schema: &Value, field: &str, faults: &mut Vec<FieldError>) {
     if schema.is_object() {
-        let field = child(path, "schema.openAPIV3Schema");
         if schema["nullable"] == true {
             let said = "nullable cannot be true at the root";
-            faults.push(FieldError::forbidden(&child(&field, "nullable"), said));
+            faults.push(FieldError::forbidden(&child(field, "nullable"), said));
         }
-        faults.extend(structural::check(schema, &field));
+        faults.extend(structural::check(schema, field));
     }
+}
+
+fn check_version(version: &Value, path: &str, faults: &mut Vec<FieldError>) {
     let warning = version["deprecationWarning"].as_str();
     if warning.is_some() && version["deprecated"] != true {
         let field = child(path, "deprecationWarning");
@@ -152,6 +251,9 @@ fn check_version(version: &Value, path: &str, faults: &mut Vec<FieldError>) {
             said,
         ));
     }
+}
+
+fn check_columns(version: &Value, path: &str, faults: &mut Vec<FieldError>) {
     let columns = version["additionalPrinterColumns"].as_array();
     for (index, column) in columns.into_iter().flatten().enumerate() {
         let path = item(&child(path, "additionalPrinterColumns"), index);
@@ -195,7 +297,10 @@ fn check_column(column: &Value, path_of: &str, faults: &mut Vec<FieldError>) {
     let field = child(path_of, "JSONPath");
     if given.is_empty() {
         faults.push(FieldError::required(&field, ""));
-    } else if !given.starts_with('.') || !path::is_path(given) {
+    } else if !given.starts_with('.') {
+        let said = "must be a simple json path starting with .";
+        faults.push(FieldError::invalid(&field, &given.into(), said));
+    } else if !path::is_path(given) {
         let said = "is an invalid path: must be a simple json path starting with .";
         faults.push(FieldError::invalid(&field, &given.into(), said));
     }

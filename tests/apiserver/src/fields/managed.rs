@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Fields, changed};
 use crate::api::call::Call;
+use crate::builtin;
 use crate::kinds::Kind;
 use crate::object;
 use crate::schema::Schema;
@@ -63,7 +64,14 @@ pub(crate) fn read(object: &Value) -> Vec<Manager> {
 }
 
 /// Writes the managers into an object.
-pub(crate) fn write(object: &mut Value, managers: Vec<Manager>) {
+pub(crate) fn write(object: &mut Value, mut managers: Vec<Manager>) {
+    managers.sort_by(|a, b| {
+        let key = |m: &Manager| {
+            let texts = [&m.operation, &m.time, &m.name, &m.version, &m.part];
+            texts.map(String::clone)
+        };
+        key(a).cmp(&key(b))
+    });
     let entries: Vec<_> = managers
         .into_iter()
         .filter(|manager| !manager.fields.is_empty())
@@ -141,14 +149,13 @@ pub(crate) fn update(
         object::set_meta(&mut object, "managedFields", None);
         object
     };
-    let was = old.map(plain);
+    let was = match old {
+        Some(old) => plain(old),
+        None if kind.custom().is_some() => json!({"metadata": {}}),
+        None => builtin::blank(kind),
+    };
     let is = plain(object);
-    // What is new has been written whole.
-    let change = changed(
-        Some(was.as_ref().unwrap_or(&json!({}))),
-        Some(&is),
-        Some(&schema),
-    );
+    let change = changed(Some(&was), Some(&is), Some(&schema));
     let set = countable(change.set, kind, part);
     let mut managers = read(object);
     let own = Manager::new(call.manager(), "Update", kind, part);

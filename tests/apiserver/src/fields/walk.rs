@@ -107,6 +107,37 @@ pub(crate) fn of_value(value: &Value, schema: Option<&Schema>) -> Fields {
     fields
 }
 
+/// All fields of a value that came or went as a whole: those with parts are fields, too.
+fn whole(value: &Value, schema: Option<&Schema>) -> Fields {
+    let mut fields = Fields {
+        own: true,
+        ..Fields::default()
+    };
+    match parts(value, schema) {
+        Parts::One => {}
+        Parts::Members(members) => {
+            for (name, value) in members {
+                let inner = whole(value, member(schema, name));
+                fields.inner.insert(Step::Field(name.clone()), inner);
+            }
+        }
+        Parts::Items(items) => {
+            for value in items {
+                let inner = if list_type(schema) == "map" {
+                    whole(value, items_of(schema))
+                } else {
+                    Fields {
+                        own: true,
+                        ..Fields::default()
+                    }
+                };
+                fields.inner.insert(step_of(value, schema), inner);
+            }
+        }
+    }
+    fields
+}
+
 /// Where two values differ.
 #[derive(Debug, Default)]
 pub(crate) struct Change {
@@ -131,18 +162,14 @@ pub(crate) fn changed(old: Option<&Value>, new: Option<&Value>, schema: Option<&
     let mut change = Change::default();
     match (old, new) {
         (None, None) => {}
-        (None, Some(new)) => change.set = of_value(new, schema),
-        (Some(old), None) => change.gone = of_value(old, schema),
+        (None, Some(new)) => change.set = whole(new, schema),
+        (Some(old), None) => change.gone = whole(old, schema),
         (Some(old), Some(new)) if old == new => {}
         (Some(old), Some(new)) => match (parts(old, schema), parts(new, schema)) {
             (Parts::Members(was), Parts::Members(is)) => {
                 for name in was.keys().chain(is.keys()) {
                     let (was, is) = (was.get(name), is.get(name));
                     let mut inner = changed(was, is, member(schema, name));
-                    if !is_named(schema, name) {
-                        inner.set.own |= was.is_none();
-                        inner.gone.own |= is.is_none();
-                    }
                     // What is empty is a field of its own.
                     if is.is_some_and(|is| is.as_object().is_some_and(Map::is_empty)) && was != is {
                         inner.set.own = true;
@@ -151,6 +178,9 @@ pub(crate) fn changed(old: Option<&Value>, new: Option<&Value>, schema: Option<&
                 }
             }
             (Parts::Items(was), Parts::Items(is)) => items(was, is, schema, &mut change),
+            (Parts::One, Parts::Items(is)) if old.is_null() => {
+                items(&[], is, schema, &mut change);
+            }
             _ => change.set.own = true,
         },
     }

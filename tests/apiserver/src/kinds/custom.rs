@@ -19,6 +19,8 @@ pub(crate) struct Custom {
     pub(crate) fields: Vec<String>,
     /// The version in which its objects are kept.
     pub(crate) stored: String,
+    /// The schema of that version.
+    pub(crate) stored_schema: Schema,
     /// What to say to those who use this version, where it is on its way out.
     pub(crate) deprecation: Option<String>,
     /// The name of the definition.
@@ -50,9 +52,13 @@ pub(crate) fn kinds(definition: &Value) -> Vec<Kind> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let group = text(&spec["group"]);
     let versions = spec["versions"].as_array().map_or(&[][..], Vec::as_slice);
-    let stored = versions
-        .iter()
-        .find(|version| version["storage"] == true)
+    let stored = versions.iter().find(|version| version["storage"] == true);
+    let stored_schema: Schema = stored
+        .and_then(|version| {
+            serde_json::from_value(version["schema"]["openAPIV3Schema"].clone()).ok()
+        })
+        .unwrap_or_default();
+    let stored = stored
         .map(|version| text(&version["name"]))
         .unwrap_or_default();
     let served = versions.iter().filter(|version| version["served"] == true);
@@ -73,6 +79,7 @@ pub(crate) fn kinds(definition: &Value) -> Vec<Kind> {
                     .map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned())
                     .collect(),
                 stored: stored.clone(),
+                stored_schema: stored_schema.clone(),
                 deprecation: deprecated.then(|| {
                     let given = version["deprecationWarning"].as_str().map(str::to_owned);
                     given.unwrap_or_else(|| format!("{group}/{name} {kind} is deprecated"))

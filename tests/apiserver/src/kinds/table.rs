@@ -47,6 +47,19 @@ const EVENT_FIELDS: &[&str] = &[
     "type",
 ];
 
+const NEWER_EVENT_FIELDS: &[&str] = &[
+    "regarding.kind",
+    "regarding.namespace",
+    "regarding.name",
+    "regarding.uid",
+    "regarding.apiVersion",
+    "regarding.resourceVersion",
+    "regarding.fieldPath",
+    "reason",
+    "reportingController",
+    "type",
+];
+
 /// One line for each.
 pub(crate) static BUILT_IN: [BuiltIn; 31] = [
     BuiltIn {
@@ -79,7 +92,7 @@ pub(crate) static BUILT_IN: [BuiltIn; 31] = [
         short: &["svc"],
         status: true,
         definition: "io.k8s.api.core.v1.Service",
-        name_rule: names::label_1035,
+        name_rule: names::label,
         fields: &["spec.clusterIP", "spec.type"],
         create_on_update: true,
         returns_deleted: true,
@@ -141,6 +154,7 @@ pub(crate) static BUILT_IN: [BuiltIn; 31] = [
         plural: "events",
         short: &["ev"],
         definition: "io.k8s.api.events.v1.Event",
+        fields: NEWER_EVENT_FIELDS,
         create_on_update: true,
         ..NO
     },

@@ -8,7 +8,9 @@ use crate::fields::managed::{self, Manager};
 use crate::fields::{Fields, at, changed, list_keys, of_value, prune};
 use crate::kinds::Kind;
 use crate::object;
+use crate::patch::go;
 use crate::schema::{Schema, decode, prune as schema_prune};
+use crate::verbs::no_name;
 
 /// The object after what was applied. Its managers are written into it.
 pub(crate) fn apply(
@@ -17,7 +19,7 @@ pub(crate) fn apply(
     live: Option<&Value>,
     wanted: Value,
 ) -> Result<Value, Failure> {
-    let wanted = typed(call, kind, wanted)?;
+    let wanted = typed(call, kind, wanted, live.is_none())?;
     let part = call.target.subresource.as_str();
     let schema = managed::schema_of(kind);
     let own = Manager::new(call.manager(), "Apply", kind, part);
@@ -62,11 +64,11 @@ pub(crate) fn apply(
 }
 
 /// What is applied has to be of the kind, and may say nothing about managers.
-fn typed(call: &Call<'_>, kind: &Kind, mut wanted: Value) -> Result<Value, Failure> {
+fn typed(call: &Call<'_>, kind: &Kind, mut wanted: Value, new: bool) -> Result<Value, Failure> {
     let Some(members) = wanted.as_object() else {
         return Err(Failure::bad_request(
-            "error decoding YAML: json: cannot unmarshal into Go value of type \
-             map[string]interface {}",
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot \
+             unmarshal array into Go value of type map[string]interface {}",
         ));
     };
     let text = |name: &str| {
@@ -76,20 +78,10 @@ fn typed(call: &Call<'_>, kind: &Kind, mut wanted: Value) -> Result<Value, Failu
             .unwrap_or_default()
     };
     let (version, given) = (text("apiVersion").to_owned(), text("kind").to_owned());
-    for (name, given) in [("Kind", &given), ("apiVersion", &version)] {
-        if given.is_empty() {
-            return Err(Failure::bad_request(format!(
-                "invalid object type: /, Kind={}: {name} must be set",
-                text("kind")
-            )));
-        }
-    }
     if version != kind.api_version() || given != kind.kind {
+        let version = if version.is_empty() { "/" } else { &version };
         return Err(Failure::bad_request(format!(
-            "incorrect version specified in apply patch. Specified patch version: {version}, \
-             Kind={given}, expected: {}, Kind={}",
-            kind.api_version(),
-            kind.kind
+            "invalid object type: {version}, Kind={given}"
         )));
     }
     if wanted["metadata"]
@@ -98,16 +90,20 @@ fn typed(call: &Call<'_>, kind: &Kind, mut wanted: Value) -> Result<Value, Failu
     {
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
     }
-    let name = object::name(&wanted);
-    if name.is_empty() {
-        object::set_meta(&mut wanted, "name", Some(call.target.name.as_str().into()));
-    }
     let what = format!(
-        "{}; {}, Kind={}",
-        [call.target.namespace.as_str(), call.target.name.as_str()].join("/"),
-        kind.api_version(),
+        "{}/{}; {}/{}, Kind={}",
+        object::namespace(&wanted),
+        object::name(&wanted),
+        kind.group,
+        kind.version,
         kind.kind
     );
+    if object::name(&wanted).is_empty() {
+        if new {
+            return Err(no_name(&call.target.name));
+        }
+        object::set_meta(&mut wanted, "name", Some(call.target.name.as_str().into()));
+    }
     let refused = |why: &str| {
         Failure::new(
             500,
@@ -131,14 +127,98 @@ fn typed(call: &Call<'_>, kind: &Kind, mut wanted: Value) -> Result<Value, Failu
             decoded
         }
     };
+    let schema = managed::schema_of(kind);
     if let Some(path) = decoded.unknown.first() {
-        return Err(refused(&format!(".{path}: field not declared in schema")));
+        let path = keyed(&wanted, Some(&schema), path);
+        return Err(refused(&format!("{path}: field not declared in schema")));
+    }
+    let written = kind.custom().map_or(&schema, |custom| &custom.schema);
+    if let Some(wrong) = ill_typed(&copy, written, "") {
+        return Err(refused(&wrong));
     }
     if let Some(wrong) = decoded.wrong {
         return Err(refused(&wrong));
     }
     duplicates(&wanted, Some(&managed::schema_of(kind)), "", &refused)?;
     Ok(wanted)
+}
+
+/// A path in which the items of lists that are maps are named by their keys.
+fn keyed(value: &Value, schema: Option<&Schema>, path: &str) -> String {
+    let (mut value, mut schema) = (value, schema);
+    let mut text = String::new();
+    for part in path.split('.') {
+        let (name, index) = match part.split_once('[') {
+            Some((name, rest)) => (name, rest.trim_end_matches(']').parse::<usize>().ok()),
+            None => (part, None),
+        };
+        text.push_str(&format!(".{name}"));
+        value = &value[name];
+        schema = schema.and_then(|schema| schema.resolve().member(name));
+        let Some(index) = index else {
+            continue;
+        };
+        let keys = schema.and_then(list_keys).unwrap_or_default();
+        value = &value[index];
+        let shown: Vec<_> = keys
+            .iter()
+            .filter(|key| !value[key.as_str()].is_null())
+            .map(|key| format!("{key}={}", value[key.as_str()]))
+            .collect();
+        if shown.is_empty() {
+            text.push_str(&format!("[{index}]"));
+        } else {
+            text.push_str(&format!("[{}]", shown.join(",")));
+        }
+        schema = schema.and_then(|schema| schema.resolve().items.as_deref());
+    }
+    text
+}
+
+/// Where an object has something else than its schema wants.
+fn ill_typed(value: &Value, schema: &Schema, path: &str) -> Option<String> {
+    let name = schema.definition().and_then(|name| name.rsplit('.').next());
+    if matches!(
+        name,
+        Some("IntOrString" | "Quantity" | "Time" | "MicroTime")
+    ) {
+        return None;
+    }
+    let schema = schema.resolve();
+    let said = match (schema.kind.as_deref(), value) {
+        (_, Value::Null) => None,
+        (Some("integer" | "number"), other) if !other.is_number() => {
+            Some(format!("numeric (int or float), got {}", go::kind(other)))
+        }
+        (Some("string"), other) if !other.is_string() => {
+            Some(format!("string, got {}", go::unstructured(other)))
+        }
+        (Some("boolean"), other) if !other.is_boolean() => {
+            Some(format!("boolean, got {}", go::unstructured(other)))
+        }
+        _ => None,
+    };
+    if let Some(said) = said {
+        return Some(format!("{path}: expected {said}"));
+    }
+    let wanted = match schema.kind.as_deref() {
+        Some("object") if !value.is_object() => "map",
+        Some("array") if !value.is_array() => "list",
+        _ => {
+            return match value {
+                Value::Object(members) => members.iter().find_map(|(name, value)| {
+                    ill_typed(value, schema.member(name)?, &format!("{path}.{name}"))
+                }),
+                Value::Array(items) => {
+                    let inner = schema.items.as_deref()?;
+                    items.iter().find_map(|item| ill_typed(item, inner, path))
+                }
+                _ => None,
+            };
+        }
+    };
+    (!value.is_null())
+        .then(|| format!("{path}: expected {wanted}, got &{{{}}}", go::printed(value)))
 }
 
 /// No item of a list may be there twice.
@@ -176,7 +256,8 @@ fn duplicates(
                     } else {
                         key.join(",")
                     };
-                    return Err(refused(&format!("duplicate entries for key [{shown}]")));
+                    let said = format!("{path}: duplicate entries for key [{shown}]");
+                    return Err(refused(&said));
                 }
                 duplicates(one, inner, path, refused)?;
             }

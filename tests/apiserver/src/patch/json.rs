@@ -8,7 +8,8 @@ use crate::failure::Failure;
 pub(crate) fn apply(object: &Value, patch: &Value) -> Result<Value, Failure> {
     let Some(operations) = patch.as_array() else {
         return Err(Failure::bad_request(
-            "json: cannot unmarshal object into Go value of type jsonpatch.Patch",
+            "error decoding patch: json: cannot unmarshal object into Go value of type \
+             []handlers.jsonPatchOp",
         ));
     };
     let mut object = object.clone();
@@ -49,7 +50,11 @@ fn one(object: &mut Value, operation: &Value) -> Result<(), String> {
                 *object = value()?;
                 return Ok(());
             }
-            remove(object, path)?;
+            // The library of the real server has it that a member need not be there.
+            let (parent, _) = split(path)?;
+            if !object.pointer(parent).is_some_and(Value::is_object) {
+                remove(object, path)?;
+            }
             add(object, path, value()?)
         }
         "move" => {

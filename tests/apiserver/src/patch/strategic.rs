@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::go;
 use crate::schema::Schema;
 
 const DIRECTIVE: &str = "$patch";
@@ -12,7 +13,9 @@ const ORDER: &str = "$setElementOrder/";
 /// The object as the patch would have it.
 pub(crate) fn apply(object: &Value, patch: &Value, schema: &Schema) -> Result<Value, String> {
     let Value::Object(patch) = patch else {
-        return Err("json: cannot unmarshal into Go value of type map[string]interface {}".into());
+        return Err(
+            "json: cannot unmarshal array into Go value of type map[string]interface {}".into(),
+        );
     };
     let mut object = object.clone();
     let members = object.as_object_mut().ok_or("the object is no object")?;
@@ -37,7 +40,10 @@ fn merge(
         }
         Some("merge") | None => {}
         Some(other) => {
-            return Err(format!("Unknown patch type found in map: {other}"));
+            return Err(format!(
+                "unknown patch type: {other} in map: {}",
+                go::printed(&Value::Object(patch.clone()))
+            ));
         }
     }
     if let Some(keep) = patch.get(RETAIN).and_then(Value::as_array) {
@@ -126,6 +132,7 @@ fn merge_list(items: &mut Vec<Value>, patch: &[Value], schema: &Schema) -> Resul
         return Ok(());
     }
     let inner = schema.items.as_deref().unwrap_or(schema);
+    let before: Vec<_> = items.iter().map(|item| item[key].clone()).collect();
     for one in patch {
         let Value::Object(new) = one else {
             return Err("expected a list of objects".into());
@@ -147,7 +154,32 @@ fn merge_list(items: &mut Vec<Value>, patch: &[Value], schema: &Schema) -> Resul
             items.push(Value::Object(made));
         }
     }
+    *items = ordered(items, patch, key, &before);
     Ok(())
+}
+
+/// What the patch names comes in its order; what it does not name stands where it stood before,
+/// so far as that can be told.
+fn ordered(items: &[Value], patch: &[Value], key: &str, before: &[Value]) -> Vec<Value> {
+    let place = |item: &Value| before.iter().position(|old| *old == item[key]);
+    let named = |item: &Value| patch.iter().position(|one| one[key] == item[key]);
+    let mut left: Vec<_> = items.iter().filter(|item| named(item).is_some()).collect();
+    left.sort_by_key(|item| named(item));
+    let right = items.iter().filter(|item| named(item).is_none());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.peekable());
+    let mut all = Vec::new();
+    loop {
+        let first = match (left.peek(), right.peek()) {
+            (None, None) => return all,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (Some(one), Some(other)) => match (place(one), place(other)) {
+                (Some(one), Some(other)) => one < other,
+                _ => true,
+            },
+        };
+        all.extend(if first { left.next() } else { right.next() }.cloned());
+    }
 }
 
 /// Puts lists in the order that the patch wants them in; what it does not name goes where it was

@@ -2,7 +2,7 @@
 //! refused, what is not known is dropped and told, what is null is absent.
 
 use base64::Engine;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Additional, Schema, definition};
 use crate::field::{child, item};
@@ -18,8 +18,13 @@ pub(crate) struct Decoded {
 
 /// Decodes a value in place.
 pub(crate) fn decode(value: &mut Value, schema: &Schema) -> Decoded {
+    decode_as(value, schema, "")
+}
+
+/// The same, of a value that is of this Go type.
+pub(crate) fn decode_as(value: &mut Value, schema: &Schema, owner: &str) -> Decoded {
     let mut decoded = Decoded::default();
-    decoded.walk(value, schema, "", "");
+    decoded.walk(value, schema, owner, "");
     decoded
 }
 
@@ -41,6 +46,12 @@ impl Decoded {
             _ => is.to_owned(),
         };
         let path: String = without_indices(path);
+        if path.is_empty() {
+            self.wrong = Some(format!(
+                "json: cannot unmarshal {is} into Go value of type v1.{owner}"
+            ));
+            return;
+        }
         self.wrong = Some(format!(
             "json: cannot unmarshal {is} into Go struct field {owner}.{path} of type {wanted}"
         ));
@@ -57,7 +68,8 @@ impl Decoded {
         match name {
             "IntOrString" => return self.int_or_string(value, owner, path),
             "Quantity" => return self.quantity(value),
-            "Time" | "MicroTime" => return self.time(value, owner, path),
+            "Time" => return self.time(value, owner, path),
+            "MicroTime" => return self.micro_time(value, owner, path),
             "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrArray" => {
                 return self.nested_schema(value, owner, path);
             }
@@ -73,6 +85,9 @@ impl Decoded {
                 let inner = schema.items.as_deref();
                 for (index, one) in items.iter_mut().enumerate() {
                     if let Some(inner) = inner {
+                        if one.is_null() && inner.resolve().kind.as_deref() == Some("object") {
+                            *one = Value::Object(Map::new());
+                        }
                         self.walk(one, inner, owner, &item(path, index));
                     }
                 }
@@ -81,7 +96,12 @@ impl Decoded {
                 Value::String(text) if schema.format.as_deref() == Some("byte") => {
                     let engine = base64::engine::general_purpose::STANDARD;
                     if let Err(e) = engine.decode(text.as_bytes()) {
-                        self.say(format!("illegal base64 data: {e}"));
+                        let at = match e {
+                            base64::DecodeError::InvalidByte(at, _)
+                            | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+                            _ => text.len(),
+                        };
+                        self.say(format!("illegal base64 data at input byte {at}"));
                     }
                 }
                 Value::String(_) => {}
@@ -107,7 +127,7 @@ impl Decoded {
             let wanted = if own.is_empty() || own == owner {
                 go_type(schema)
             } else {
-                own.to_owned()
+                format!("v1.{own}")
             };
             return self.wrong(value, owner, path, &wanted);
         };
@@ -118,8 +138,12 @@ impl Decoded {
             return;
         }
         members.retain(|name, value| match schema.member(name) {
-            Some(inner) => {
+            Some(inner) if schema.properties.contains_key(name) => {
                 self.walk(value, inner, own, &child(path, name));
+                true
+            }
+            Some(inner) => {
+                self.walk(value, inner, own, &format!("{path}[{name}]"));
                 true
             }
             None => {
@@ -158,6 +182,22 @@ impl Decoded {
             self.say(format!(
                 "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} \
                  as \"2006\""
+            ));
+        }
+    }
+
+    /// Times of leases and events have six digits after the seconds.
+    fn micro_time(&mut self, value: &Value, owner: &str, path: &str) {
+        self.time(value, owner, path);
+        let text = value.as_str().unwrap_or_default();
+        let (_, rest) = text.split_at_checked(19).unwrap_or((text, ""));
+        let digits = rest.strip_prefix('.').map_or(0, |fraction| {
+            fraction.bytes().take_while(u8::is_ascii_digit).count()
+        });
+        if !text.is_empty() && digits != 6 {
+            self.say(format!(
+                "parsing time {text:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \
+                 {rest:?} as \".000000\""
             ));
         }
     }

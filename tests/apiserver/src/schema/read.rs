@@ -1,5 +1,7 @@
 //! Bodies as values. Which members are there twice is told besides: the last one counts.
 
+mod go;
+
 use std::cell::RefCell;
 use std::fmt;
 
@@ -7,6 +9,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value};
 
 use crate::field::{child, item};
+
+/// Below this, a number without a fraction is one that can be counted with.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// A document, and the paths of what it says twice.
 #[derive(Debug)]
@@ -17,6 +22,10 @@ pub(crate) struct Document {
 
 /// Reads JSON.
 pub(crate) fn json(text: &[u8]) -> Result<Document, String> {
+    read_json(text).map_err(|why| go::json_error(text).unwrap_or(why))
+}
+
+fn read_json(text: &[u8]) -> Result<Document, String> {
     let twice = RefCell::default();
     let mut from = serde_json::Deserializer::from_slice(text);
     let value = Reader::new(&twice)
@@ -95,6 +104,10 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_f64<E: Error>(self, given: f64) -> Result<Value, E> {
+        if given.fract() == 0.0 && given.abs() < WHOLE {
+            // Written as a fraction or not: it is the same number.
+            return Ok(Value::Number((given as i64).into()));
+        }
         Number::from_f64(given)
             .map(Value::Number)
             .ok_or_else(|| E::custom(format_args!("{given} is no number of JSON")))

@@ -21,6 +21,9 @@ pub(crate) fn check(schema: &Value, path: &str) -> Vec<FieldError> {
     invariants(schema, Level::Root, path, &mut faults);
     complete(schema, schema, path, &mut faults);
     extensions::check(schema, path, true, &mut faults);
+    if faults.is_empty() {
+        extensions::compile(schema, path, true, &mut faults);
+    }
     faults.sort_by_key(|fault| format!("{}: {}", fault.field, fault.body()));
     faults.dedup_by_key(|fault| format!("{}: {}", fault.field, fault.body()));
     faults

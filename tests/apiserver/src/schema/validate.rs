@@ -94,6 +94,9 @@ impl Checks {
         }
         match (schema.kind.as_deref(), value) {
             (None, _) => true,
+            (Some("integer"), Value::Number(number)) if schema.format.is_some() => {
+                number.is_i64() || (is_integral(number) && number.as_i64().is_some())
+            }
             (Some("integer"), Value::Number(number)) => is_integral(number),
             (Some("number"), Value::Number(_)) => true,
             (Some(wanted), _) => wanted == is,
@@ -106,7 +109,22 @@ impl Checks {
         } else {
             schema.kind.as_deref().unwrap_or_default()
         };
-        let given = kind_of(value);
+        let mut given = kind_of(value);
+        let mut wanted = wanted.to_owned();
+        let integer = schema.kind.as_deref() == Some("integer");
+        if integer && value.is_number() {
+            let format = match schema.format.as_deref() {
+                Some(format) => {
+                    given = "float64";
+                    format.clone_into(&mut wanted);
+                    format!("with format {format}")
+                }
+                None => "(default format)".to_owned(),
+            };
+            let said = format!("Checked value must be of type integer {format} in {path}");
+            self.faults
+                .push(FieldError::invalid_shown("<nil>", "\"\"", said));
+        }
         let detail = format!("{path} in body must be of type {wanted}: {given:?}");
         self.faults.push(FieldError::ill_typed(
             named(path),
@@ -138,8 +156,7 @@ impl Checks {
         {
             let most = usize::try_from(most).unwrap_or(usize::MAX);
             self.faults.push(FieldError::too_long(named(path), most));
-        }
-        if let Some(least) = schema.min_length
+        } else if let Some(least) = schema.min_length
             && length < least
         {
             self.say(
@@ -147,8 +164,7 @@ impl Checks {
                 value,
                 format!("should be at least {least} chars long"),
             );
-        }
-        if let Some(pattern) = &schema.pattern
+        } else if let Some(pattern) = &schema.pattern
             && !pattern.regex().is_some_and(|regex| regex.is_match(text))
         {
             self.say(path, value, format!("should match '{}'", pattern.text));
@@ -178,7 +194,7 @@ impl Checks {
             let detail =
                 format!("Checked value must be of type integer with format int32 in {path}");
             self.faults
-                .push(FieldError::invalid_shown("", "\"\"", detail));
+                .push(FieldError::invalid_shown("<nil>", "\"\"", detail));
         }
         for (limit, said, broken) in limits {
             if let (Some(limit), true) = (limit, broken) {
@@ -239,7 +255,7 @@ impl Checks {
             && (size as u64) < least
         {
             let detail = format!("should have at least {least} properties");
-            self.say(path, value, detail);
+            self.say(path, &size.into(), detail);
         }
         if let Some(most) = schema.max_properties
             && size as u64 > most
@@ -271,7 +287,7 @@ impl Checks {
             inner.value(value, None, schema, path);
             inner.faults
         };
-        let composite = |detail: String| FieldError::invalid_shown("", "\"\"", detail);
+        let composite = |detail: String| FieldError::invalid_shown("<nil>", "\"\"", detail);
         if !schema.any_of.is_empty() {
             let results: Vec<_> = schema.any_of.iter().map(attempt).collect();
             if results.iter().all(|faults| !faults.is_empty()) {

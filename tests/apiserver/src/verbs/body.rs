@@ -21,21 +21,57 @@ pub(super) fn read(call: &mut Call<'_>, kind: &Kind) -> Result<Value, Failure> {
         "" | "application/json" => read::json(&call.body),
         "application/yaml" => read::yaml(&call.body),
         _ => {
-            let known = if kind.custom().is_some() {
-                &BUILT_IN[..2]
-            } else {
-                &BUILT_IN[..]
-            };
-            return Err(Failure::unsupported_media_type(known));
+            return Err(Failure::unsupported_media_type(&BUILT_IN));
         }
     };
-    let document = document.map_err(|why| unreadable(&why))?;
+    let yaml = call.media_type() == "application/yaml";
+    let document = document.map_err(|why| {
+        if yaml {
+            unrecognized(&kind.kind, &call.body, &format!("yaml: {why}"))
+        } else {
+            unreadable(&kind.kind, &call.body, &why)
+        }
+    })?;
+    if document.value.is_array() || document.value.is_string() {
+        let is = if document.value.is_array() {
+            "array"
+        } else {
+            "string"
+        };
+        let why = format!(
+            "json: cannot unmarshal {is} into Go value of type struct {{ APIVersion string \
+             \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \
+             \"json:\\\"kind,omitempty\\\"\" }}"
+        );
+        return Err(unreadable(&kind.kind, &call.body, &why));
+    }
+    let nameless = document.value["kind"].as_str().is_none_or(str::is_empty);
+    if kind.custom().is_some() && nameless {
+        let text = String::from_utf8_lossy(&call.body);
+        let why = format!("Object 'Kind' is missing in '{}'", text.trim());
+        return Err(unrecognized(&kind.kind, &call.body, &why));
+    }
     object(call, kind, document)
 }
 
-fn unreadable(why: &str) -> Failure {
+/// A body of which not even the kind can be told. It is shown, if it is short.
+pub(crate) fn unreadable(kind: &str, body: &[u8], why: &str) -> Failure {
+    let why = format!("couldn't get version/kind; json parse error: {why}");
+    unrecognized(kind, body, &why)
+}
+
+fn unrecognized(kind: &str, body: &[u8], why: &str) -> Failure {
+    let short = &body[..body.len().min(30)];
+    let mut shown = match short.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(short).into_owned(),
+        Some(_) => short.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    if short.len() < body.len() {
+        shown += " ...";
+    }
     Failure::bad_request(format!(
-        "couldn't get version/kind; json parse error: {why}"
+        "the object provided is unrecognized (must be of type {kind}): {why} ({shown})"
     ))
 }
 
@@ -48,8 +84,8 @@ pub(super) fn object(
     let Document { mut value, twice } = document;
     let members = value
         .as_object_mut()
-        .ok_or_else(|| unreadable("json: cannot unmarshal into Go value of type struct"))?;
-    is_of(kind, members)?;
+        .ok_or_else(|| Failure::bad_request("the object provided is no object"))?;
+    is_of(call, kind, members)?;
     let refused = |why: &str| {
         Failure::bad_request(format!(
             "{} in version {:?} cannot be handled as a {}: {why}",
@@ -59,7 +95,7 @@ pub(super) fn object(
     let mut unknown: Vec<String> = Vec::new();
     match &kind.origin {
         Origin::BuiltIn(_) => {
-            let decoded = decode::decode(&mut value, kind.schema());
+            let decoded = decode::decode_as(&mut value, kind.schema(), &kind.kind);
             if let Some(wrong) = decoded.wrong {
                 return Err(refused(&wrong));
             }
@@ -70,7 +106,7 @@ pub(super) fn object(
             if metadata.is_null() {
                 *metadata = Value::Object(Map::new());
             }
-            let decoded = decode::decode(metadata, object_meta());
+            let decoded = decode::decode_as(metadata, object_meta(), "ObjectMeta");
             if let Some(wrong) = decoded.wrong {
                 return Err(refused(&wrong));
             }
@@ -97,7 +133,7 @@ pub(super) fn object(
     }
 }
 
-fn is_of(kind: &Kind, members: &mut Map<String, Value>) -> Result<(), Failure> {
+fn is_of(call: &Call<'_>, kind: &Kind, members: &mut Map<String, Value>) -> Result<(), Failure> {
     let text = |name: &str| {
         members
             .get(name)
@@ -105,21 +141,69 @@ fn is_of(kind: &Kind, members: &mut Map<String, Value>) -> Result<(), Failure> {
             .unwrap_or_default()
     };
     let (version, wanted) = (text("apiVersion"), kind.api_version());
+    let given = text("kind").to_owned();
+    if kind.custom().is_none()
+        && !given.is_empty()
+        && let Some(why) = unconvertible(call, kind, version, &given)
+    {
+        let version = version.rsplit('/').next().unwrap_or_default();
+        let version = if version.is_empty() {
+            &kind.version
+        } else {
+            version
+        };
+        return Err(Failure::bad_request(format!(
+            "{given} in version {version:?} cannot be handled as a {}: {why}",
+            kind.kind
+        )));
+    }
     if !version.is_empty() && version != wanted {
         return Err(Failure::bad_request(format!(
             "the API version in the data ({version}) does not match the expected API version \
              ({wanted})"
         )));
     }
-    let given = text("kind");
-    if !given.is_empty() && given != kind.kind {
-        return Err(Failure::bad_request(format!(
-            "{given} in version {:?} cannot be handled as a {}: converting (v1.{given}) to \
-             ({}): unknown conversion",
-            kind.version, kind.kind, kind.kind
-        )));
+    if !given.is_empty() && kind.custom().is_some() {
+        // Another kind is a fault of the object, as any other.
+        members.insert("apiVersion".into(), wanted.into());
+        return Ok(());
     }
     members.insert("apiVersion".into(), wanted.into());
     members.insert("kind".into(), kind.kind.as_str().into());
     Ok(())
+}
+
+/// Why an object of a built-in kind is none of another one.
+fn unconvertible(call: &Call<'_>, kind: &Kind, version: &str, given: &str) -> Option<String> {
+    let wanted = kind.api_version();
+    let version = if version.is_empty() { &wanted } else { version };
+    if version == wanted && given == kind.kind {
+        return None;
+    }
+    let (group, own) = version.split_once('/').unwrap_or(("", version));
+    let kinds = call.api.kinds();
+    let known = kinds
+        .by_kind(group, own, given)
+        .filter(|known| known.custom().is_none());
+    match known {
+        // Two groups may have one kind.
+        Some(known) if known.table == kind.table => None,
+        Some(_) => Some(format!(
+            "converting ({own}.{given}) to ({}.{}): unknown conversion",
+            internal_group(kind),
+            kind.kind
+        )),
+        None => Some(format!(
+            "no kind {given:?} is registered for version {version:?} in scheme \
+             \"pkg/api/legacyscheme/scheme.go:30\""
+        )),
+    }
+}
+
+/// What the real server calls a group among its own types.
+fn internal_group(kind: &Kind) -> &str {
+    match kind.group.split('.').next().unwrap_or_default() {
+        "" => "core",
+        group => group,
+    }
 }

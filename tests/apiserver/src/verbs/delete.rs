@@ -42,6 +42,15 @@ impl Options {
             })?
             .value
         };
+        let given = body["kind"].as_str().unwrap_or("DeleteOptions");
+        if given != "DeleteOptions" {
+            return Err(Failure::bad_request(format!(
+                "no kind {given:?} is registered for version {:?} in scheme \
+                 \"pkg/apis/meta/internalversion/scheme/register.go:27\"",
+                body["apiVersion"].as_str().unwrap_or_default()
+            )));
+        }
+        list::number(call, "gracePeriodSeconds")?;
         let query = |name: &str| call.query.get(name);
         let policy = match body["propagationPolicy"].as_str() {
             Some(policy) => policy,
@@ -97,7 +106,7 @@ impl Options {
         let conflict = |why: &str| {
             Err(Failure::conflict(
                 &kind.group,
-                &kind.plural,
+                &kind.kind,
                 object::name(object),
                 why,
             ))
@@ -209,9 +218,14 @@ fn end(
         return Ok(again(api, store, kind, key, object, grace));
     }
     if grace == 0 && !object::has_finalizers(object) && !waits(kind, object) {
-        return Ok(Fate::Gone(
-            remove_now(api, store, key).unwrap_or_else(|| object.clone()),
-        ));
+        let gone = remove_now(api, store, key).unwrap_or_else(|| object.clone());
+        if !kind.is("", "pods") {
+            return Ok(Fate::Gone(gone));
+        }
+        let mut gone = (*gone).clone();
+        object::set_meta(&mut gone, "deletionTimestamp", Some(object::now().into()));
+        object::set_meta(&mut gone, "deletionGracePeriodSeconds", Some(0.into()));
+        return Ok(Fate::Gone(Arc::new(gone)));
     }
     let going = begin(store, kind, key, object, grace);
     if kind.is("", "namespaces") {
@@ -220,6 +234,9 @@ fn end(
     crd::changed(api, store, kind, key);
     if grace > 0 && api.options.grace {
         remove_later(api, key, object::uid(object), grace);
+    }
+    if kind.plural == "customresourcedefinitions" {
+        return Ok(Fate::Going(going));
     }
     let still = store.get(key).cloned();
     Ok(still.map_or(Fate::Going(going), Fate::Going))
@@ -304,6 +321,7 @@ fn begin(store: &mut Store, kind: &Kind, key: &Key, object: &Value, grace: i64) 
     if kind.is("", "namespaces") {
         going["status"]["phase"] = "Terminating".into();
     }
+    crd::going(kind, &mut going);
     store.put(key.clone(), going)
 }
 

@@ -6,12 +6,14 @@ use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::api::call::Call;
+use crate::builtin::events;
 use crate::failure::Failure;
 use crate::field::FieldError;
 use crate::kinds::Kind;
+use crate::schema::read;
 use crate::selector::Selector;
 use crate::store::{Key, Store};
-use crate::wire::accept::Accept;
+use crate::wire::accept::{Accept, Shape};
 use crate::wire::reply::{Content, Reply};
 use crate::{shape, view};
 
@@ -30,26 +32,48 @@ pub(super) fn revision(call: &Call<'_>) -> Result<Option<u64>, Failure> {
         return Ok(None);
     }
     given.parse().map(Some).map_err(|_| {
-        let said = FieldError::invalid(
-            "resourceVersion",
-            &given.into(),
-            "strconv.ParseUint: parsing \
-            \""
-            .to_owned()
-                + given
-                + "\": invalid syntax",
+        let why = format!(
+            "resourceVersion: Invalid value: {given:?}: strconv.ParseUint: parsing {given:?}: \
+             invalid syntax"
         );
-        Failure::invalid("meta.k8s.io", "ListOptions", "", &[said])
+        if call.target.verb != "list" {
+            Failure::new(500, "", why)
+        } else {
+            Failure::bad_request(format!("invalid resource version: {why}"))
+        }
     })
+}
+
+/// Reads a number of a query.
+pub(super) fn number(call: &Call<'_>, name: &str) -> Result<Option<i64>, Failure> {
+    match call.query.get(name) {
+        "" => Ok(None),
+        given => given.parse().map(Some).map_err(|_| {
+            Failure::bad_request(format!(
+                "strconv.ParseInt: parsing {given:?}: invalid syntax"
+            ))
+        }),
+    }
 }
 
 /// What the objects of the answer have in common.
 pub(super) fn selector(call: &Call<'_>, kind: &Kind) -> Result<Selector, Failure> {
+    let own = kind
+        .built_in()
+        .is_none_or(|built_in| !built_in.fields.is_empty());
     Selector::parse(
         call.query.get("labelSelector"),
         call.query.get("fieldSelector"),
         &kind.fields(),
+        own,
     )
+    .map(|selector| {
+        if kind.group == "events.k8s.io" {
+            selector.renamed(events::core_name)
+        } else {
+            selector
+        }
+    })
 }
 
 /// The namespace that was asked for.
@@ -100,10 +124,17 @@ struct Continue {
 
 impl Continue {
     fn read(text: &str) -> Result<Self, Failure> {
-        let broken = || Failure::bad_request("continue key is not valid: invalid encoded data");
+        let because = |why: &str| {
+            Failure::bad_request(format!(
+                "invalid continue token: continue key is not valid: {why}"
+            ))
+        };
+        let broken = || because("incorrect encoded start key (v1)");
         let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
-        let bytes = engine.decode(text).map_err(|_| broken())?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|_| broken())?;
+        let bytes = engine
+            .decode(text)
+            .map_err(|_| because("illegal base64 data"))?;
+        let value = read::json(&bytes).map_err(|why| because(&why))?.value;
         let part = |index: usize| Some(value["start"][index].as_str()?.to_owned());
         Ok(Self {
             revision: value["rv"].as_u64().ok_or_else(broken)?,
@@ -126,14 +157,9 @@ pub(super) fn list(call: &Call<'_>, kind: &Kind) -> Result<Reply, Failure> {
     let accept = Accept::parse(call.accept, true)?;
     let selector = selector(call, kind)?;
     let wanted = revision(call)?;
-    let limit: usize = match call.query.get("limit") {
-        "" => 0,
-        given => given.parse().map_err(|_| {
-            Failure::bad_request(format!(
-                "strconv.ParseInt: parsing {given:?}: invalid syntax"
-            ))
-        })?,
-    };
+    number(call, "timeoutSeconds")?;
+    let limit = number(call, "limit")?.unwrap_or(0);
+    let limit = usize::try_from(limit).unwrap_or(0);
     let token = call.query.get("continue");
     let token = match token {
         "" => None,
@@ -155,6 +181,9 @@ pub(super) fn list(call: &Call<'_>, kind: &Kind) -> Result<Reply, Failure> {
         .filter(|(_, object)| selector.matches(object))
         .collect();
     let mut meta = json!({"resourceVersion": at.to_string()});
+    if kind.custom().is_some() && accept.shape == Shape::Whole {
+        meta["continue"] = "".into();
+    }
     if limit > 0 && chosen.len() > limit {
         let left = chosen.len() - limit;
         chosen.truncate(limit);
@@ -172,7 +201,10 @@ pub(super) fn list(call: &Call<'_>, kind: &Kind) -> Result<Reply, Failure> {
         }
     }
     let objects = chosen.iter().map(|(_, object)| view::of(kind, object));
-    let list = shape::many(accept.shape, kind, meta, objects.collect());
+    shape::check(call, accept.shape)?;
+    let objects: Vec<_> = objects.collect();
+    let mut list = shape::many(accept.shape, kind, meta, objects.clone());
+    shape::include(call, accept.shape, &mut list, &objects);
     let mut reply = Reply::new(200, Content::Object(list));
     reply.format = accept.format;
     Ok(reply)

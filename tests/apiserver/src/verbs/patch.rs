@@ -72,12 +72,21 @@ fn patched(
         .map_err(|why| Failure::bad_request(format!("error decoding patch: {why}")))?;
     let patched = match media_type {
         "application/json-patch+json" => json::apply(shown, &value)?,
-        "application/strategic-merge-patch+json" => {
-            strategic::apply(shown, &value, kind.schema()).map_err(Failure::bad_request)?
-        }
+        "application/strategic-merge-patch+json" => strategic::apply(shown, &value, kind.schema())
+            .map_err(|why| {
+                if why.starts_with("unknown patch type") {
+                    Failure::new(500, "", why)
+                } else {
+                    Failure::bad_request(why)
+                }
+            })?,
         _ => {
             if !value.is_object() {
-                return Err(Failure::bad_request("Invalid JSON Patch"));
+                let is = if value.is_array() { "array" } else { "value" };
+                return Err(Failure::bad_request(format!(
+                    "error decoding patch: json: cannot unmarshal {is} into Go value of type \
+                     map[string]interface {{}}"
+                )));
             }
             let mut object = shown.clone();
             merge::apply(&mut object, &value);
@@ -123,6 +132,9 @@ fn apply_patch(
 ) -> Result<(u16, Arc<Value>), Failure> {
     let Document { value, twice } = read::yaml(&call.body)
         .map_err(|why| Failure::bad_request(format!("error decoding YAML: {why}")))?;
+    if old.is_none() && !call.target.subresource.is_empty() {
+        return Err(super::missing(kind, &call.target.name));
+    }
     let shown = old.as_ref().map(|old| view::of(kind, old));
     let object = apply::apply(call, kind, shown.as_ref(), value)?;
     if !twice.is_empty() {
@@ -151,10 +163,16 @@ fn apply_patch(
             Ok((200, written))
         }
         None => {
-            if !call.target.subresource.is_empty() {
-                return Err(super::missing(kind, &call.target.name));
-            }
             crd::refuse_while_going(store, kind, "create")?;
+            let uid = object::uid(&object);
+            if !uid.is_empty() {
+                let why = format!(
+                    "uid mismatch: the provided object specified uid {uid}, and no existing \
+                     object was found"
+                );
+                let name = &call.target.name;
+                return Err(Failure::conflict(&kind.group, &kind.plural, name, &why));
+            }
             let made = make(call, kind, store, object, Managed::Done)?;
             Ok((201, made))
         }

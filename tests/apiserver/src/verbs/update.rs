@@ -17,8 +17,7 @@ pub(super) fn update(call: &mut Call<'_>, kind: &Kind) -> Result<Reply, Failure>
     if given.is_empty() {
         let generate = object::meta(&object, "generateName");
         if kind.built_in().is_none() || !generate.is_empty() {
-            let said = "name must be provided";
-            return Err(Failure::bad_request(said));
+            return Err(no_name(wanted));
         }
         object::set_meta(&mut object, "name", Some(wanted.into()));
     } else if given != wanted {
@@ -49,6 +48,13 @@ pub(super) fn update(call: &mut Call<'_>, kind: &Kind) -> Result<Reply, Failure>
     let written = replace(call, kind, &mut store, &old, object, Managed::Find)?;
     drop(store);
     call.reply(200, kind, &written)
+}
+
+/// An object that does not say its name.
+pub(crate) fn no_name(wanted: &str) -> Failure {
+    Failure::bad_request(format!(
+        "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+    ))
 }
 
 /// An object that is not called as the path says.

@@ -64,10 +64,10 @@ fn check(call: &Call<'_>) -> Result<(), Failure> {
             let known = ["NotOlderThan"];
             faults.push(FieldError::unsupported(field, &matching.into(), &known));
         }
-        if !call.query.get("continue").is_empty() {
-            let said = "resourceVersionMatch is forbidden when continue is provided";
-            faults.push(FieldError::forbidden(field, said));
-        }
+    }
+    if !call.query.get("continue").is_empty() {
+        let said = "resourceVersionMatch is forbidden when continue is provided";
+        faults.push(FieldError::forbidden(field, said));
     }
     if faults.is_empty() {
         Ok(())
@@ -82,11 +82,9 @@ pub(super) fn watch(call: &Call<'_>, kind: &Arc<Kind>) -> Result<Reply, Failure>
     let accept = Accept::parse(call.accept, false)?;
     let selector = list::selector(call, kind)?;
     let wanted = list::revision(call)?;
-    let seconds: Option<u64> = match call.query.get("timeoutSeconds") {
-        "" => None,
-        given => given.parse().ok(),
-    };
+    let seconds = list::number(call, "timeoutSeconds")?;
     let lifetime = seconds
+        .and_then(|seconds| u64::try_from(seconds).ok())
         .filter(|s| *s > 0)
         .map_or(LIFETIME, Duration::from_secs);
     let initial = call.query.is_on("sendInitialEvents");
@@ -172,16 +170,12 @@ impl Watch {
             if !self.ready.is_empty() || self.over {
                 continue;
             }
-            let bookmark = if self.bookmarks {
-                self.next_bookmark
-            } else {
-                self.end
-            };
+            let bookmark = self.next_bookmark;
             tokio::select! {
                 changed = self.revision.changed() => changed.ok()?,
                 _ = self.cuts.changed() => return Some(Err(Cut)),
                 () = tokio::time::sleep_until(self.end) => return None,
-                () = tokio::time::sleep_until(bookmark) => {
+                () = tokio::time::sleep_until(bookmark), if self.bookmarks => {
                     self.bookmark(false);
                     self.next_bookmark = Instant::now() + self.api.options.bookmarks;
                 }

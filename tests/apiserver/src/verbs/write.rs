@@ -1,18 +1,22 @@
 //! What making and changing an object have in common: whoever asks, and in whatever way.
 
+mod change;
+
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::missing;
 use crate::access::rbac;
 use crate::api::call::Call;
 use crate::failure::Failure;
+use crate::field::FieldError;
 use crate::fields::managed;
-use crate::kinds::{Kind, Origin};
-use crate::schema::{default, validate};
+use crate::kinds::{Custom, Kind, Origin};
+use crate::schema::{default, empty, prune, validate};
 use crate::store::{Key, Store};
 use crate::{builtin, crd, metadata, object};
+use change::{count_generation, keep_part, same_but_times, same_object};
 
 /// Who is written down for the fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,7 +59,6 @@ pub(super) fn make(
     }
     match &kind.origin {
         Origin::BuiltIn(_) => {
-            builtin::prepare(kind, &mut object);
             builtin::default(kind, &mut object);
         }
         Origin::Custom(custom) => {
@@ -71,31 +74,37 @@ pub(super) fn make(
         object::set_meta(&mut object, "managedFields", None);
         managed::update(call, kind, None, &mut object, "");
     }
+    if kind.custom().is_none() {
+        builtin::prepare(kind, &mut object);
+    }
     let mut faults = Vec::new();
-    match &kind.origin {
-        Origin::BuiltIn(_) => faults.extend(builtin::check(kind, &object, None)),
-        Origin::Custom(_) => {}
+    if kind.custom().is_none() {
+        faults.extend(builtin::check(kind, &object, None));
     }
     faults.extend(metadata::check(&object, kind.namespaced, kind.name_rule()));
     if let Origin::Custom(custom) = &kind.origin {
-        faults.extend(validate::validate(&object, None, &custom.schema));
-        if faults.is_empty() {
-            faults.extend(validate::check_lists(&object, &custom.schema, ""));
-            faults.extend(custom.rules.check(&object, None));
-        }
+        check_custom(kind, custom, &object, None, &mut faults);
     }
     if !faults.is_empty() {
-        return Err(Failure::invalid(&kind.group, &kind.kind, &name, &faults));
+        let given = object["kind"].as_str().unwrap_or(&kind.kind);
+        // Both groups of events are checked as one.
+        let group = if given == "Event" { "" } else { &kind.group };
+        return Err(Failure::invalid(group, given, &name, &faults));
     }
     not_more_than_own(call, kind, store, &object)?;
     let key = Key::new(&kind.table, &namespace, &name);
-    if store.get(&key).is_some() {
-        return Err(Failure::already_exists(&kind.group, &kind.plural, &name));
+    if let Some(there) = store.get(&key) {
+        let mut failure = Failure::already_exists(&kind.group, &kind.plural, &name);
+        if object::is_going(there) {
+            failure.message = format!("object is being deleted: {}", failure.message);
+        }
+        return Err(failure);
     }
+    builtin::admit(kind, store, &object)?;
+    keep(kind, &mut object);
     if call.dry_run() {
         return Ok(Arc::new(object));
     }
-    keep(kind, &mut object);
     builtin::allocate(kind, store, &mut object)?;
     let made = store.put(key.clone(), object);
     crd::changed(call.api, store, kind, &key);
@@ -114,7 +123,7 @@ pub(super) fn replace(
     in_its_namespace(call, kind, &mut object)?;
     let part = call.target.subresource.as_str();
     let name = object::name(old).to_owned();
-    same_object(kind, old, &mut object)?;
+    same_object(call, kind, old, &mut object)?;
     let told_managers = object["metadata"].get("managedFields").cloned();
     keep_part(kind, part, old, &mut object);
     for member in ["uid", "creationTimestamp", "generation", "selfLink"] {
@@ -156,18 +165,16 @@ pub(super) fn replace(
     let mut faults = metadata::check_update(&object, old);
     match &kind.origin {
         Origin::BuiltIn(_) => faults.extend(builtin::check(kind, &object, Some(old))),
-        Origin::Custom(custom) => {
-            faults.extend(validate::validate(&object, Some(old), &custom.schema));
-            if faults.is_empty() {
-                faults.extend(validate::check_lists(&object, &custom.schema, ""));
-                faults.extend(custom.rules.check(&object, Some(old)));
-            }
-        }
+        Origin::Custom(custom) => check_custom(kind, custom, &object, Some(old), &mut faults),
     }
     if !faults.is_empty() {
-        return Err(Failure::invalid(&kind.group, &kind.kind, &name, &faults));
+        let given = object["kind"].as_str().unwrap_or(&kind.kind);
+        // Both groups of events are checked as one.
+        let group = if given == "Event" { "" } else { &kind.group };
+        return Err(Failure::invalid(group, given, &name, &faults));
     }
-    if object["rules"] != old["rules"] {
+    let given = |object: &Value| ["rules", "roleRef", "subjects"].map(|name| object[name].clone());
+    if given(&object) != given(old) {
         not_more_than_own(call, kind, store, &object)?;
     }
     keep(kind, &mut object);
@@ -194,111 +201,35 @@ pub(super) fn replace(
     Ok(written)
 }
 
-/// Whether two differ in nothing but the times at which their fields were written.
-fn same_but_times(object: &Value, old: &Value) -> bool {
-    let plain = |object: &Value| {
-        let mut object = object.clone();
-        for entry in object["metadata"]["managedFields"]
-            .as_array_mut()
-            .into_iter()
-            .flatten()
-        {
-            if let Some(members) = entry.as_object_mut() {
-                members.shift_remove("time");
-            }
-        }
-        object
-    };
-    plain(object) == plain(old)
-}
-
-/// Checks that it is the object that it says it is, in the state that it was read in.
-fn same_object(kind: &Kind, old: &Value, object: &mut Value) -> Result<(), Failure> {
-    let name = object::name(old);
-    let given = object::uid(object);
-    if !given.is_empty() && given != object::uid(old) {
-        let why = format!(
-            "Precondition failed: UID in precondition: {given}, UID in object meta: {}",
-            object::uid(old)
-        );
-        return Err(Failure::conflict(&kind.group, &kind.plural, name, &why));
+/// What the definition of a kind has against an object.
+fn check_custom(
+    kind: &Kind,
+    custom: &Custom,
+    object: &Value,
+    old: Option<&Value>,
+    faults: &mut Vec<FieldError>,
+) {
+    let given = object["kind"].as_str().unwrap_or_default();
+    if given == kind.kind {
+        faults.extend(validate::validate(object, old, &custom.schema));
+    } else {
+        let said = format!("must be {}", kind.kind);
+        faults.push(FieldError::invalid("kind", &given.into(), said));
     }
-    let given = object::meta(object, "resourceVersion");
-    if given.is_empty() {
-        if kind
-            .built_in()
-            .is_some_and(|built_in| built_in.unconditional)
-        {
-            let revision = old["metadata"]["resourceVersion"].clone();
-            object::set_meta(object, "resourceVersion", Some(revision));
-        }
-    } else if given != object::meta(old, "resourceVersion") {
-        if given.parse::<u64>().is_err() {
-            let said = crate::field::FieldError::invalid(
-                "metadata.resourceVersion",
-                &given.into(),
-                format!("strconv.ParseUint: parsing {given:?}: invalid syntax"),
-            );
-            return Err(Failure::invalid(&kind.group, &kind.kind, name, &[said]));
-        }
-        return Err(Failure::stale(&kind.group, &kind.plural, name));
-    }
-    Ok(())
-}
-
-/// Who writes the status writes nothing else, and the other way round.
-fn keep_part(kind: &Kind, part: &str, old: &Value, object: &mut Value) {
-    match part {
-        "status" => {
-            let status = object.get("status").cloned();
-            let revision = object["metadata"]["resourceVersion"].clone();
-            let uid = object["metadata"].get("uid").cloned();
-            *object = old.clone();
-            object::set_meta(object, "resourceVersion", Some(revision));
-            object::set_meta(object, "uid", uid);
-            if let Some(members) = object.as_object_mut() {
-                match status {
-                    Some(status) => members.insert("status".into(), status),
-                    None => members.shift_remove("status"),
-                };
-            }
-        }
-        "finalize" => {
-            let finalizers = object["spec"]["finalizers"].clone();
-            *object = old.clone();
-            object["spec"]["finalizers"] = finalizers;
-        }
-        _ if kind.status => object::copy_member(object, old, "status"),
-        _ => {}
-    }
-}
-
-/// Counts a change of what is wanted.
-fn count_generation(kind: &Kind, part: &str, old: &Value, object: &mut Value) {
-    if !kind.generations() || part == "status" {
-        return;
-    }
-    let wanted = |object: &Value| {
-        let mut object = object.clone();
-        if let Some(members) = object.as_object_mut() {
-            members.shift_remove("metadata");
-            if kind.status {
-                members.shift_remove("status");
-            }
-        }
-        object
-    };
-    if wanted(old) != wanted(object) {
-        let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
-        object::set_meta(object, "generation", Some(generation.into()));
-    }
+    faults.extend(validate::check_lists(object, &custom.schema, ""));
+    let broken = custom.rules.check_after(object, old, faults);
+    faults.extend(broken);
 }
 
 /// How an object is kept: customs in the version that is stored, events in the older group.
 fn keep(kind: &Kind, object: &mut Value) {
+    if kind.custom().is_none() {
+        empty::drop(object, kind.schema());
+    }
     match kind.custom() {
         Some(custom) => {
             object["apiVersion"] = format!("{}/{}", kind.group, custom.stored).into();
+            let _ = prune::prune(object, &custom.stored_schema);
         }
         None if kind.plural == "events" => builtin::events::convert(object, ""),
         None => {}
@@ -371,20 +302,18 @@ fn not_more_than_own(
     store: &Store,
     object: &Value,
 ) -> Result<(), Failure> {
-    if !kind.is("rbac.authorization.k8s.io", "roles")
-        && !kind.is("rbac.authorization.k8s.io", "clusterroles")
-    {
+    if kind.group != "rbac.authorization.k8s.io" {
         return Ok(());
     }
-    let more = rbac::escalation(store, call.user, object);
+    let more = rbac::escalation(store, call.user, object)?;
     if more.is_empty() {
         return Ok(());
     }
-    let more: Vec<_> = more.iter().map(Value::to_string).collect();
+    let groups: Vec<_> = call.user.groups.iter().map(|g| format!("{g:?}")).collect();
     let why = format!(
-        "user {:?} (groups={}) is attempting to grant RBAC permissions not currently held:\n{}",
+        "user {:?} (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{}",
         call.user.name,
-        json!(call.user.groups),
+        groups.join(" "),
         more.join("\n")
     );
     let name = object::name(object);

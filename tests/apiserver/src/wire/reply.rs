@@ -41,6 +41,8 @@ pub(crate) struct Reply {
 /// What an answer contains.
 pub(crate) enum Content {
     Object(Value),
+    /// All groups with all their kinds, for those who ask for them together.
+    Discovery(Value),
     Text(String),
     Bytes(&'static str, Vec<u8>),
     Lines(Lines),
@@ -89,6 +91,10 @@ impl Reply {
                 ("application/yaml", full(text))
             }
             Content::Object(object) => ("application/json", full(object.to_string() + "\n")),
+            Content::Discovery(object) => (
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+                full(object.to_string() + "\n"),
+            ),
             Content::Text(text) => ("text/plain; charset=utf-8", full(text)),
             Content::Bytes(kind, bytes) => (kind, full(bytes)),
             Content::Lines(lines) => {

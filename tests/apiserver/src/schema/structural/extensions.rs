@@ -1,14 +1,16 @@
 //! The members of a schema that are not allowed, and those that only Kubernetes knows.
 
+mod rules;
+
 use serde_json::Value;
 
 use super::{kind, members};
 use crate::field::{FieldError, child, item};
 use crate::schema::{Schema, default, prune, validate};
+pub(super) use rules::compile;
+use rules::rules;
 
-const TYPES: [&str; 7] = [
-    "array", "boolean", "integer", "null", "number", "object", "string",
-];
+const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
 
 /// The faults of a schema and of all inside of it.
 pub(super) fn check(schema: &Value, path: &str, structural: bool, faults: &mut Vec<FieldError>) {
@@ -50,14 +52,14 @@ fn forbidden(schema: &Value, path: &str, faults: &mut Vec<FieldError>) {
     }
     let has_properties = members(schema, "properties").next().is_some();
     let additional = &schema["additionalProperties"];
-    if *additional == false {
+    if !additional.is_null() && has_properties {
+        let said = "additionalProperties and properties are mutual exclusive";
+        say("additionalProperties", said);
+    } else if *additional == false {
         say(
             "additionalProperties",
             "additionalProperties cannot be set to false",
         );
-    } else if !additional.is_null() && has_properties {
-        let said = "additionalProperties and properties are mutual exclusive";
-        say("additionalProperties", said);
     }
     for name in [
         "id",
@@ -273,90 +275,4 @@ fn prune_inside(value: &mut Value, schema: &Schema) -> Option<String> {
     let unknown = prune::prune(&mut wrapped, &outer);
     *value = wrapped["default"].take();
     unknown.into_iter().next()
-}
-
-fn rules(schema: &Value, path: &str, faults: &mut Vec<FieldError>) {
-    for (index, rule) in super::list(schema, "x-kubernetes-validations") {
-        let path = item(&child(path, "x-kubernetes-validations"), index);
-        let text = |name: &str| rule[name].as_str();
-        let trimmed = |name: &str| text(name).map(str::trim);
-        let written = text("rule").unwrap_or_default();
-        if written.trim().is_empty() {
-            faults.push(FieldError::required(
-                &child(&path, "rule"),
-                "rule is not specified",
-            ));
-        }
-        let field = child(&path, "message");
-        match text("message") {
-            Some(message) if message.trim().is_empty() && !message.is_empty() => {
-                let said = "must be non-empty if specified";
-                faults.push(FieldError::invalid(&field, &message.into(), said));
-            }
-            Some(message) if message.trim().contains('\n') => {
-                let said = "must not contain line breaks";
-                faults.push(FieldError::invalid(&field, &message.into(), said));
-            }
-            None | Some("") if written.trim().contains('\n') => {
-                let said = "message must be specified if rule contains line breaks";
-                faults.push(FieldError::required(&field, said));
-            }
-            _ => {}
-        }
-        if trimmed("messageExpression") == Some("") && text("messageExpression") != Some("") {
-            let said = "messageExpression must be non-empty if specified";
-            faults.push(FieldError::required(
-                &child(&path, "messageExpression"),
-                said,
-            ));
-        }
-        let reasons = [
-            "FieldValueDuplicate",
-            "FieldValueForbidden",
-            "FieldValueInvalid",
-            "FieldValueRequired",
-        ];
-        if let Some(reason) = text("reason")
-            && !reasons.contains(&reason)
-        {
-            let field = child(&path, "reason");
-            faults.push(FieldError::unsupported(&field, &reason.into(), &reasons));
-        }
-        if let Some(given) = text("fieldPath")
-            && !given.is_empty()
-            && !names_a_field(schema, given)
-        {
-            let said = "fieldPath must be a valid path";
-            faults.push(FieldError::invalid(
-                &child(&path, "fieldPath"),
-                &given.into(),
-                said,
-            ));
-        }
-        for name in ["rule", "messageExpression"] {
-            if let Some(expression) = trimmed(name).filter(|text| !text.is_empty())
-                && let Err(e) = kube_cel::cel::Program::compile(expression)
-            {
-                let said = format!("compilation failed: {e}");
-                faults.push(FieldError::invalid(&child(&path, name), rule, said));
-            }
-        }
-    }
-}
-
-/// Whether a path, as a rule may give one, leads to a property.
-fn names_a_field(schema: &Value, path: &str) -> bool {
-    let mut at = schema;
-    let path = path.replace("['", ".").replace("']", "");
-    let Some(path) = path.strip_prefix('.') else {
-        return false;
-    };
-    for name in path.split('.') {
-        at = match at["properties"].get(name) {
-            Some(inner) => inner,
-            None if at["additionalProperties"].is_object() => &at["additionalProperties"],
-            None => return false,
-        };
-    }
-    true
 }
