@@ -5,6 +5,7 @@
 //! | [`app`] | from a configuration to a running sidecar, and to its end |
 //! | [`config`] | the settings |
 //! | [`admin`] | what the sidecar says of itself |
+//! | [`dns`] | services by name |
 //! | [`identity`] | who the sidecar is, by configuration and pod |
 //! | [`register`] | keeps the service registered |
 //! | [`proxy`] | the data plane: one thread per core |
@@ -13,6 +14,7 @@
 pub mod admin;
 pub mod app;
 pub mod config;
+pub mod dns;
 pub mod identity;
 pub mod proxy;
 pub mod register;
