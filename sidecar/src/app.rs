@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use a8_common::http::{self, Health, Https, Limits, ListenError, Metrics, Server};
+use a8_common::model::Instance;
 use a8_common::peer::{self, Peer};
 use a8_common::registration::amalgam8::Client;
-use a8_common::source;
+use a8_common::source::{self, Feed};
 use a8_common::task::{Stop, Tasks};
 use a8_common::{auth, telemetry};
 use arc_swap::ArcSwap;
@@ -21,7 +22,7 @@ use crate::identity::Itself;
 use crate::proxy::Me;
 use crate::register::Registrar;
 use crate::state::{self, Names, Owner, Patience};
-use crate::{admin, proxy};
+use crate::{admin, dns, proxy};
 use sources::{Caller, Sources};
 
 /// How long background work may take to end.
@@ -33,6 +34,9 @@ pub enum StartError {
     /// The admin port.
     #[error(transparent)]
     Admin(#[from] ListenError),
+    /// The DNS server.
+    #[error(transparent)]
+    Dns(#[from] dns::StartError),
     /// The cluster.
     #[cfg(feature = "kubernetes")]
     #[error(transparent)]
@@ -82,18 +86,26 @@ pub async fn serve(config: Config, log: telemetry::Control, stop: Stop) -> Resul
         .as_ref()
         .map(|registry| open_registrar(registry, itself, identified.clone()))
         .transpose()?;
-    let data_plane = match &config.proxy {
-        Some(settings) => Some(start_proxy(
+    let knowledge = config.instances.as_ref();
+    let knowledge = knowledge
+        .map(|from| Knowledge::start(from, &sources, &tasks))
+        .transpose()?;
+    let data_plane = match (&config.proxy, &knowledge) {
+        (Some(settings), Some(knowledge)) => Some(start_proxy(
             settings,
             &sources,
+            knowledge,
             (me.clone(), metrics),
             identified,
             &tasks,
-            &health,
-            registry.registry(),
+            (&health, registry.registry()),
         )?),
-        None => None,
+        _ => None,
     };
+    if let (Some(settings), Some(Knowledge { instances, names })) = (&config.dns, &knowledge) {
+        let reports = (&health, registry.registry());
+        dns::start(settings, instances, names.clone(), reports, &tasks)?;
+    }
     let registration = Tasks::new(drain.clone());
     let standing = registrar.map(|(registrar, standing)| {
         registration.spawn("register", registrar.run(drain.clone()));
@@ -169,16 +181,31 @@ fn open_registrar(
     Ok(Registrar::new(client, registries, itself, identified))
 }
 
+/// What proxy and DNS server have in common.
+struct Knowledge {
+    instances: Feed<Instance>,
+    names: Names,
+}
+
+impl Knowledge {
+    /// Begins to learn of instances `from` there.
+    fn start(from: &config::Source, sources: &Sources, tasks: &Tasks) -> Result<Self, StartError> {
+        Ok(Self {
+            instances: source::start("instances", sources.instances(from)?, tasks),
+            names: Names::start(state::system(), tasks),
+        })
+    }
+}
+
 fn start_proxy(
     settings: &config::Proxy,
     sources: &Sources,
+    Knowledge { instances, names }: &Knowledge,
     (me, metrics): Caller,
     identified: watch::Receiver<bool>,
     tasks: &Tasks,
-    health: &Health,
-    registry: &Registry,
+    (health, registry): (&Health, &Registry),
 ) -> Result<(proxy::Proxy, admin::Proxy), StartError> {
-    let instances = sources.instances(&settings.instances)?;
     let rules = sources.rules(&settings.rules)?;
     let routes = Arc::new(ArcSwap::default());
     let affinity = Arc::new(proxy::AffinityKey::new(settings.affinity_key.as_ref())?);
@@ -206,14 +233,13 @@ fn start_proxy(
         info!(listener = "tcp", %address, service = %tcp.service, "listening");
     }
 
-    let instances = source::start("instances", instances, tasks);
     let rules = source::start("rules", rules, tasks);
     let (owner, status) = Owner::new(
-        (&instances, &rules),
+        (instances, &rules),
         identified,
         routes.clone(),
         metrics.clone(),
-        Names::start(state::system(), tasks),
+        names.clone(),
         Patience::default(),
     );
     tasks.spawn("state", owner.run(tasks.stop().clone()));
@@ -230,7 +256,7 @@ fn start_proxy(
         affinity,
         routes,
         status,
-        instances,
+        instances: instances.clone(),
         rules,
         certificates: proxy.certificates().into(),
     };

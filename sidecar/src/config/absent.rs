@@ -23,10 +23,6 @@ pub(super) fn refuse(settings: &Settings) -> Vec<String> {
             settings.refuse("kubernetes_pod_name", why);
         }
     }
-    if settings.flag("dns") {
-        let why = "is set, but the DNS server is not available in this version";
-        settings.refuse("dns", why);
-    }
     for (name, what) in [
         ("healthchecks", "health checks are"),
         ("commands", "supervision is"),
@@ -69,9 +65,9 @@ fn remarks(settings: &Settings) -> Vec<String> {
             "it is for old configurations only",
         ),
         (
-            &["dns_port"],
-            false,
-            "there is no DNS server in this version",
+            &["dns_host", "dns_port", "dns_upstream"],
+            settings.flag("dns"),
+            "dns is off",
         ),
         (
             &[
