@@ -75,11 +75,12 @@ test: binaries ## All tests, those over the real binaries included
 fuzz: SECONDS ?= 60
 fuzz: ## Look with libFuzzer for inputs that break something: make fuzz SECONDS=600
 	@scripts/setup cc protoc fuzz
-	@for target in rule_document::a_rule_document_is_refused_or_means_one_thing \
-	    head::a_head_is_refused_or_sent_where_it_may_go \
-	    access_log::a_line_of_the_log_is_one_json_object; do \
+	@for target in proxy::fuzz::rule_document::a_rule_document_is_refused_or_means_one_thing \
+	    proxy::fuzz::head::a_head_is_refused_or_sent_where_it_may_go \
+	    proxy::fuzz::access_log::a_line_of_the_log_is_one_json_object \
+	    dns::tests::fuzz::any_message_is_replied_to_by_the_rules; do \
 	  $(CARGO) bolero test --package a8-sidecar --rustc-bootstrap -s NONE \
-	    -T $(SECONDS)s proxy::fuzz::$$target || exit 1; \
+	    -T $(SECONDS)s $$target || exit 1; \
 	done
 
 # Release binaries are static: one file that runs anywhere, and a megabyte less of memory. Flags

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use a8_common::http::{self, Health, Https, Limits, ListenError, Metrics, Server};
+use a8_common::model::Instance;
 use a8_common::peer::{self, Peer};
 use a8_common::registration::amalgam8::Client;
-use a8_common::source;
+use a8_common::source::{self, Feed};
 use a8_common::task::{Stop, Tasks};
 use a8_common::{auth, telemetry};
 use arc_swap::ArcSwap;
@@ -25,7 +26,7 @@ use crate::identity::Itself;
 use crate::proxy::Me;
 use crate::register::Registrar;
 use crate::state::{self, Names, Owner, Patience};
-use crate::{admin, proxy};
+use crate::{admin, dns, health, proxy};
 use applications::Applications;
 use sources::{Caller, Sources};
 
@@ -38,6 +39,9 @@ pub enum StartError {
     /// The admin port.
     #[error(transparent)]
     Admin(#[from] ListenError),
+    /// The DNS server.
+    #[error(transparent)]
+    Dns(#[from] dns::StartError),
     /// The cluster.
     #[cfg(feature = "kubernetes")]
     #[error(transparent)]
@@ -80,7 +84,7 @@ pub async fn serve(
     for remark in &config.remarks {
         warn!("{remark}");
     }
-    let health = Health::new();
+    let ready = Health::new();
     let registry = Metrics::new(Registry::new())?;
     let admin_listener = http::listen(config.admin).await?;
     let tasks = Tasks::new(Stop::new());
@@ -94,29 +98,36 @@ pub async fn serve(
     let sources = Sources::open(&config).await?;
     let caller = (me.clone(), metrics.clone());
     let identified = sources.identify(&config, itself_tx, caller, &tasks);
-    let checks = crate::health::start(&config.checks, applications.reaper(), &tasks)?;
+    let checks = health::start(&config.checks, applications.reaper(), &tasks)?;
     if !config.checks.is_empty() {
-        crate::health::export(checks.clone(), registry.registry(), &tasks)?;
-        let condition = health.condition("checks");
-        crate::health::show(checks.clone(), condition, &tasks);
+        health::export(checks.clone(), registry.registry(), &tasks)?;
+        health::show(checks.clone(), ready.condition("checks"), &tasks);
     }
     let registrar = config
         .register
         .as_ref()
         .map(|registry| open_registrar(registry, itself, identified.clone(), checks.clone()))
         .transpose()?;
-    let data_plane = match &config.proxy {
-        Some(settings) => Some(start_proxy(
+    let knowledge = config.instances.as_ref();
+    let knowledge = knowledge
+        .map(|from| Knowledge::start(from, &sources, &tasks))
+        .transpose()?;
+    let data_plane = match (&config.proxy, &knowledge) {
+        (Some(settings), Some(knowledge)) => Some(start_proxy(
             settings,
             &sources,
+            knowledge,
             (me.clone(), metrics),
             identified,
             &tasks,
-            &health,
-            registry.registry(),
+            (&ready, registry.registry()),
         )?),
-        None => None,
+        _ => None,
     };
+    if let (Some(settings), Some(Knowledge { instances, names })) = (&config.dns, &knowledge) {
+        let reports = (&ready, registry.registry());
+        dns::start(settings, instances, names.clone(), reports, &tasks)?;
+    }
     let registration = Tasks::new(drain.clone());
     let standing = registrar.map(|(registrar, standing)| {
         registration.spawn("register", registrar.run(drain.clone()));
@@ -130,7 +141,7 @@ pub async fn serve(
         https: Https::default(),
         shape: admin::shape,
         metrics: registry,
-        health: health.clone(),
+        health: ready.clone(),
         stop: drain.clone(),
     };
     let router = admin::router(
@@ -200,20 +211,36 @@ fn open_registrar(
     });
     let client = Arc::new(Client::new(Peer::open(registry)?));
     let registries = registries.collect();
-    let (registrar, standing) = Registrar::new(client, registries, itself, identified, health);
-    Ok((registrar, standing))
+    Ok(Registrar::new(
+        client, registries, itself, identified, health,
+    ))
+}
+
+/// What proxy and DNS server have in common.
+struct Knowledge {
+    instances: Feed<Instance>,
+    names: Names,
+}
+
+impl Knowledge {
+    /// Begins to learn of instances `from` there.
+    fn start(from: &config::Source, sources: &Sources, tasks: &Tasks) -> Result<Self, StartError> {
+        Ok(Self {
+            instances: source::start("instances", sources.instances(from)?, tasks),
+            names: Names::start(state::system(), tasks),
+        })
+    }
 }
 
 fn start_proxy(
     settings: &config::Proxy,
     sources: &Sources,
+    Knowledge { instances, names }: &Knowledge,
     (me, metrics): Caller,
     identified: watch::Receiver<bool>,
     tasks: &Tasks,
-    health: &Health,
-    registry: &Registry,
+    (health, registry): (&Health, &Registry),
 ) -> Result<(proxy::Proxy, admin::Proxy), StartError> {
-    let instances = sources.instances(&settings.instances)?;
     let rules = sources.rules(&settings.rules)?;
     let routes = Arc::new(ArcSwap::default());
     let affinity = Arc::new(proxy::AffinityKey::new(settings.affinity_key.as_ref())?);
@@ -241,14 +268,13 @@ fn start_proxy(
         info!(listener = "tcp", %address, service = %tcp.service, "listening");
     }
 
-    let instances = source::start("instances", instances, tasks);
     let rules = source::start("rules", rules, tasks);
     let (owner, status) = Owner::new(
-        (&instances, &rules),
+        (instances, &rules),
         identified,
         routes.clone(),
         metrics.clone(),
-        Names::start(state::system(), tasks),
+        names.clone(),
         Patience::default(),
     );
     tasks.spawn("state", owner.run(tasks.stop().clone()));
@@ -265,7 +291,7 @@ fn start_proxy(
         affinity,
         routes,
         status,
-        instances,
+        instances: instances.clone(),
         rules,
         certificates: proxy.certificates().into(),
     };

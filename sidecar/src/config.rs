@@ -5,6 +5,7 @@
 
 mod absent;
 mod commands;
+mod dns;
 mod healthchecks;
 mod table;
 mod tcp;
@@ -41,8 +42,12 @@ pub struct Config {
     pub checks: Vec<Check>,
     /// The registry to register with, if the service is to be registered.
     pub register: Option<peer::Config>,
+    /// Where instances are learnt of, if anything is to know them.
+    pub instances: Option<Source>,
     /// Its way out, if it is to have one.
     pub proxy: Option<Proxy>,
+    /// The DNS server, if there is to be one.
+    pub dns: Option<crate::dns::Config>,
     /// Where the sidecar speaks of itself.
     pub admin: SocketAddr,
     /// The processes to supervise.
@@ -86,8 +91,6 @@ pub struct Proxy {
     pub max_request_body: u64,
     /// The key of affinity cookies.
     pub affinity_key: Option<Secret>,
-    /// Where instances are learnt of.
-    pub instances: Source,
     /// Where rules are learnt of.
     pub rules: Source,
 }
@@ -119,11 +122,11 @@ struct Service {
 impl Config {
     /// Reads the [table](COMPONENT).
     pub fn read(settings: &Settings) -> Self {
-        let (register, proxy) = (settings.flag("register"), settings.flag("proxy"));
-        if !register && !proxy && settings.problems().is_empty() {
+        let [register, proxy, dns] = ["register", "proxy", "dns"].map(|part| settings.flag(part));
+        if !register && !proxy && !dns && settings.problems().is_empty() {
             settings.refuse(
                 "proxy",
-                "is off, and so is register: there is nothing to do",
+                "is off, and so are register and dns: there is nothing to do",
             );
         }
         let mut remarks = absent::refuse(settings);
@@ -136,14 +139,14 @@ impl Config {
                 if !settings.is_set("service") {
                     settings.refuse("service", "is needed to register");
                 }
-            } else {
+            } else if proxy {
                 remarks.push("no service is named: rules cannot match this caller".to_owned());
             }
         }
         if register && pod.is_none() && !settings.is_set("endpoint_port") {
             settings.refuse("endpoint_port", "is needed to register");
         }
-        let registry = registry(settings, register, proxy);
+        let registry = registry(settings, register, proxy || dns);
         Self {
             log: telemetry::Config::read(settings),
             itself,
@@ -151,7 +154,12 @@ impl Config {
             kubernetes: kubernetes::Config::read(settings, &table::KUBERNETES_NAMES),
             checks: healthchecks::read(settings),
             register: registry.clone().filter(|_| register),
-            proxy: proxy.then(|| read_proxy(settings, registry)).flatten(),
+            instances: match proxy || dns {
+                true => instances(settings, registry),
+                false => None,
+            },
+            proxy: proxy.then(|| read_proxy(settings)).flatten(),
+            dns: dns.then(|| dns::read(settings)).flatten(),
             admin: SocketAddr::new(
                 settings
                     .parsed("admin_host")
@@ -207,9 +215,9 @@ fn service(settings: &Settings) -> Option<(ServiceName, Tags)> {
 }
 
 /// The registry, if anything that is asked for needs one.
-fn registry(settings: &Settings, register: bool, proxy: bool) -> Option<peer::Config> {
-    let discovers = settings.text("discovery_adapter").as_deref() == Some("amalgam8");
-    let need = match (proxy && discovers, register) {
+fn registry(settings: &Settings, register: bool, discover: bool) -> Option<peer::Config> {
+    let there = settings.text("discovery_adapter").as_deref() == Some("amalgam8");
+    let need = match (discover && there, register) {
         (true, _) => "is needed by the adapter amalgam8",
         (false, true) => "is needed to register",
         (false, false) => return None,
@@ -240,18 +248,21 @@ fn own(settings: &Settings) -> Option<Own> {
     })
 }
 
-fn read_proxy(settings: &Settings, registry: Option<peer::Config>) -> Option<Proxy> {
+fn instances(settings: &Settings, registry: Option<peer::Config>) -> Option<Source> {
+    match settings.text("discovery_adapter").as_deref() {
+        Some("filesystem") => file(settings, "discovery_path"),
+        Some("kubernetes") => Some(Source::Kubernetes),
+        _ => watched(settings, registry, "registry_poll"),
+    }
+}
+
+fn read_proxy(settings: &Settings) -> Option<Proxy> {
     let port = settings.port("http_listener_port")?;
     let listen = match settings.parsed("http_listener_host") {
         Some(address) => Listen::At(SocketAddr::new(address, port)),
         None => Listen::Any(port),
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let instances = match settings.text("discovery_adapter").as_deref() {
-        Some("filesystem") => file(settings, "discovery_path"),
-        Some("kubernetes") => Some(Source::Kubernetes),
-        _ => watched(settings, registry, "registry_poll"),
-    };
     let rules = match settings.text("rules_adapter").as_deref() {
         Some("filesystem") => file(settings, "rules_path"),
         Some("kubernetes") => Some(Source::Kubernetes),
@@ -285,7 +296,6 @@ fn read_proxy(settings: &Settings, registry: Option<peer::Config>) -> Option<Pro
             .filter(|n| *n > 0)
             .map_or(u64::MAX, |n| n as u64),
         affinity_key: affinity_key(settings),
-        instances: instances?,
         rules: rules?,
     })
 }

@@ -5,6 +5,7 @@
 //! | [`app`] | from a configuration to a running sidecar, and to its end |
 //! | [`config`] | the settings |
 //! | [`admin`] | what the sidecar says of itself |
+//! | [`dns`] | services by name |
 //! | [`health`] | whether the service beside the sidecar is well |
 //! | [`identity`] | who the sidecar is, by configuration and pod |
 //! | [`register`] | keeps the service registered |
@@ -15,6 +16,7 @@
 pub mod admin;
 pub mod app;
 pub mod config;
+pub mod dns;
 pub mod health;
 pub mod identity;
 pub mod proxy;

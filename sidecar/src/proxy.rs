@@ -315,6 +315,6 @@ impl Drop for Proxy {
 }
 
 #[cfg(test)]
-mod fuzz;
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;

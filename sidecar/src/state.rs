@@ -30,7 +30,7 @@ use backends::Backends;
 use catalog::Catalog;
 use rulebook::Rulebook;
 
-pub use names::{Answer, Lookup, Names, system};
+pub use names::{Answer, Lookup, Named, Names, system};
 
 /// How long the owner is patient.
 #[derive(Debug, Clone, Copy)]

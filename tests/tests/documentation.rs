@@ -52,6 +52,7 @@ fn links_lead_to_files() {
         "docs/api.md",
         "docs/architecture.md",
         "docs/configuration.md",
+        "docs/dns.md",
         "docs/kubernetes.md",
         "docs/operating.md",
         "docs/rules.md",

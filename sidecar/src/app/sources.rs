@@ -30,12 +30,10 @@ pub(super) struct Sources {
 #[cfg(feature = "kubernetes")]
 impl Sources {
     pub(super) async fn open(config: &Config) -> Result<Self, StartError> {
-        let proxy = config.proxy.as_ref();
-        let asked = proxy.is_some_and(|proxy| {
-            [&proxy.instances, &proxy.rules]
-                .into_iter()
-                .any(|source| matches!(source, Source::Kubernetes))
-        });
+        let rules = config.proxy.as_ref().map(|proxy| &proxy.rules);
+        let asked = [config.instances.as_ref(), rules]
+            .into_iter()
+            .any(|source| matches!(source, Some(Source::Kubernetes)));
         let cluster = match asked || config.pod.is_some() {
             true => Some(a8_common::kubernetes::Cluster::open(&config.kubernetes).await?),
             false => None,

@@ -22,10 +22,6 @@ pub(super) fn refuse(settings: &Settings) -> Vec<String> {
             settings.refuse("kubernetes_pod_name", why);
         }
     }
-    if settings.flag("dns") {
-        let why = "is set, but the DNS server is not available in this version";
-        settings.refuse("dns", why);
-    }
     remarks(settings)
 }
 
@@ -40,9 +36,9 @@ fn remarks(settings: &Settings) -> Vec<String> {
             "it is for old configurations only",
         ),
         (
-            &["dns_port"],
-            false,
-            "there is no DNS server in this version",
+            &["dns_host", "dns_port", "dns_upstream"],
+            settings.flag("dns"),
+            "dns is off",
         ),
         (
             &[
@@ -77,9 +73,14 @@ fn remarks(settings: &Settings) -> Vec<String> {
             "rules_adapter is not filesystem",
         ),
         (
-            &["tcp_proxies", "start_timeout", "state_dir"],
+            &["tcp_proxies", "start_timeout"],
             settings.flag("proxy"),
             "proxy is off",
+        ),
+        (
+            &["state_dir"],
+            settings.flag("proxy") || settings.flag("dns"),
+            "neither proxy nor dns is on",
         ),
         (
             &["start_timeout", "stop_grace"],

@@ -78,9 +78,13 @@ const PARTS: Group = Group {
         Setting::new("register", Kind::Bool, "Register the service and renew it").or("false"),
         Setting::new("proxy", Kind::Bool, "Route the service's calls").or("false"),
         Setting::new("dns", Kind::Bool, "Resolve names of services").or("false"),
-        Setting::new("dns_port", Kind::ListenPort, "Port of the DNS server")
-            .at("dnsconfig.port")
-            .or("8053"),
+        Setting::new(
+            "dns_port",
+            Kind::ListenPort,
+            "Port of the DNS server, for UDP and TCP; 0 takes any free port",
+        )
+        .at("dnsconfig.port")
+        .or("8053"),
         Setting::new(
             "dns_domain",
             Kind::Text,
@@ -88,6 +92,19 @@ const PARTS: Group = Group {
         )
         .at("dnsconfig.domain")
         .or("amalgam8"),
+        Setting::new(
+            "dns_host",
+            Kind::List,
+            "Addresses of the DNS server; by default those of this machine alone, of both families",
+        )
+        .at("dnsconfig.host"),
+        Setting::new(
+            "dns_upstream",
+            Kind::List,
+            "DNS servers that are asked for all other domains, as ip or ip:port; without them such \
+             questions are refused",
+        )
+        .at("dnsconfig.upstream"),
         Setting::new(
             "proxy_adapter",
             Kind::Choice(&["native", "envoy"]),

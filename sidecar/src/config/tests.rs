@@ -1,3 +1,5 @@
+mod dns;
+
 use a8_common::config::{self, Exit, Input};
 
 use a8_common::model::EndpointType;
@@ -97,9 +99,8 @@ fn a_cluster_needs_neither_registry_nor_controller() {
     ];
     let config = load(&[&["--proxy", "--service=a"], &adapters[..]].concat()).unwrap();
     assert!(config.remarks.is_empty(), "{:?}", config.remarks);
-    let proxy = config.proxy.unwrap();
-    assert!(matches!(proxy.rules, Source::Kubernetes));
-    assert!(matches!(proxy.instances, Source::Kubernetes));
+    assert!(matches!(config.instances, Some(Source::Kubernetes)));
+    assert!(matches!(config.proxy.unwrap().rules, Source::Kubernetes));
     // The pod says who it is, and where it listens.
     let pod = [
         "--register",
@@ -126,7 +127,6 @@ fn what_would_silently_not_work_is_refused() {
     for more in [
         &["--proxy_adapter=envoy"][..],
         &["--discovery_adapter=eureka", "--eureka_url=http://e:1"],
-        &["--dns"],
     ] {
         let args = [&["--proxy", "--service=a"], more].concat();
         let exit = with_servers(&args).unwrap_err();

@@ -48,7 +48,7 @@ impl Addresses {
     }
 
     /// Those of a name that has not been looked up.
-    pub(super) fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         Self::new(Known::default())
     }
 

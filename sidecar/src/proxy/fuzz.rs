@@ -9,7 +9,7 @@ mod head;
 mod rule_document;
 
 /// How many inputs a test tries that is not run by a fuzzer.
-const INPUTS: usize = 4000;
+pub(crate) const INPUTS: usize = 4000;
 
 /// Reads choices from the bytes of an input; what is not there is zero.
 struct Choices<'a>(&'a [u8]);
@@ -39,7 +39,7 @@ impl Choices<'_> {
 
 /// One of `seeds`, changed in a few places; `words` are what some of the changes put in. So
 /// that inputs made at random get far, too.
-fn mutant(input: &[u8], seeds: &[&[u8]], words: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn mutant(input: &[u8], seeds: &[&[u8]], words: &[&[u8]]) -> Vec<u8> {
     let mut choices = Choices(input);
     let mut text = seeds[choices.below(seeds.len())].to_vec();
     while !choices.0.is_empty() {

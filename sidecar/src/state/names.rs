@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info, warn};
 
-use crate::proxy::{Known, Target, Upstream};
+use crate::proxy::{Addresses, Known, Target, Upstream};
 
 /// How often a name is looked up.
 const EVERY: Duration = Duration::from_secs(10);
@@ -45,6 +45,36 @@ pub fn system() -> Lookup {
     })
 }
 
+/// Something that has a host name whose addresses are to be known.
+pub trait Named: Send + Sync {
+    /// The name, and the port that its addresses are given. `None` where there is nothing to
+    /// look up.
+    fn name(&self) -> Option<(&Arc<str>, u16)>;
+
+    /// Where the addresses are told.
+    fn addresses(&self) -> &Addresses;
+
+    /// Whether nobody wants to know any more. What is dropped is not asked.
+    fn is_gone(&self) -> bool;
+}
+
+impl Named for Upstream {
+    fn name(&self) -> Option<(&Arc<str>, u16)> {
+        match &self.target {
+            Target::Name(name, port) => Some((name, *port)),
+            Target::Address(_) => None,
+        }
+    }
+
+    fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_gone()
+    }
+}
+
 /// The names that are looked up. Clones share them.
 #[derive(Clone)]
 pub struct Names(Arc<Shared>);
@@ -61,7 +91,7 @@ struct Shared {
 struct Host {
     attended: bool,
     doubted: Arc<Notify>,
-    upstreams: Vec<Weak<Upstream>>,
+    named: Vec<Weak<dyn Named>>,
     latest: Known,
 }
 
@@ -78,17 +108,18 @@ impl Names {
         names
     }
 
-    /// Keeps the addresses of `upstream` fresh, if it has a name, until it is retired.
-    pub(super) fn keep(&self, upstream: &Arc<Upstream>) {
-        let Target::Name(name, _) = &upstream.target else {
+    /// Keeps the addresses of `named` fresh, if it has a name, until it is gone.
+    pub(crate) fn keep<N: Named + 'static>(&self, named: &Arc<N>) {
+        let Some((name, _)) = named.name() else {
             return;
         };
+        let known: Arc<dyn Named> = named.clone();
         let mut hosts = self.hosts();
         let host = hosts.entry(name.clone()).or_default();
-        host.upstreams.push(Arc::downgrade(upstream));
-        upstream.addresses.tell_doubts(&host.doubted);
+        host.named.push(Arc::downgrade(&known));
+        named.addresses().tell_doubts(&host.doubted);
         if host.latest != Known::default() {
-            tell(upstream, &host.latest);
+            tell(&*known, &host.latest);
         }
         if !host.attended {
             self.0.more.notify_one();
@@ -147,9 +178,9 @@ impl Names {
         let Some(host) = hosts.get_mut(name) else {
             return false;
         };
-        host.upstreams
+        host.named
             .retain(|known| known.upgrade().is_some_and(|u| !u.is_gone()));
-        let wanted = !host.upstreams.is_empty();
+        let wanted = !host.named.is_empty();
         if !wanted {
             hosts.remove(name);
         }
@@ -192,8 +223,8 @@ impl Names {
                 host.latest.error = Some(error.into());
             }
         }
-        for upstream in host.upstreams.iter().filter_map(Weak::upgrade) {
-            tell(&upstream, &host.latest);
+        for named in host.named.iter().filter_map(Weak::upgrade) {
+            tell(&*named, &host.latest);
         }
         good
     }
@@ -211,15 +242,15 @@ fn pause(failures: u32) -> Duration {
     }
 }
 
-fn tell(upstream: &Upstream, known: &Known) {
-    let Target::Name(_, port) = upstream.target else {
+fn tell(named: &dyn Named, known: &Known) {
+    let Some((_, port)) = named.name() else {
         return;
     };
     let mut known = known.clone();
     for address in &mut known.list {
         address.set_port(port);
     }
-    upstream.addresses.set(known);
+    named.addresses().set(known);
 }
 
 #[cfg(test)]
