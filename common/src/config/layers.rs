@@ -140,7 +140,7 @@ fn environment(component: &Component, input: &Input) -> Layer {
     let values = settings.filter_map(|s| {
         let text = input.of_setting(s.name)?;
         let texts = match s.kind {
-            Kind::ListOrSection => pieces(&[text.to_owned()]),
+            Kind::ListOrSection => text.split(',').map(str::to_owned).collect(),
             _ => vec![text.to_owned()],
         };
         Some((s.path.to_owned(), values(Origin::ENVIRONMENT, s, texts)))
@@ -151,10 +151,6 @@ fn environment(component: &Component, input: &Input) -> Layer {
 fn flags(component: &Component, given: &Given) -> Layer {
     let found = component.settings().filter_map(|s| {
         let texts = given.texts(s.name)?;
-        let texts = match s.kind {
-            Kind::ListOrSection => pieces(&texts),
-            _ => texts,
-        };
         Some((s.path.to_owned(), values(Origin::FLAG, s, texts)))
     });
     Layer(found.collect())
@@ -171,12 +167,6 @@ fn values(origin: &str, setting: &Setting, texts: Vec<String>) -> Value {
         return Value::new(Some(&origin.to_owned()), ValueKind::Array(items));
     }
     value(origin, texts.last().map_or("", String::as_str))
-}
-
-/// What stands between the commas.
-fn pieces(texts: &[String]) -> Vec<String> {
-    let pieces = texts.iter().flat_map(|text| text.split(','));
-    pieces.map(str::to_owned).collect()
 }
 
 fn file_name(input: &Input, given: &Given) -> Option<String> {

@@ -191,4 +191,18 @@ impl<const R: u8> InEtcd<R> {
     fn ttl(&self) -> Duration {
         Self::TTL
     }
+
+    /// Starts etcd again, and waits until the store knows: the first call may be told of an
+    /// attempt to connect that was begun before.
+    async fn back(&mut self) {
+        self.node.resume().await;
+        let known = async {
+            while self.store.health().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), known)
+            .await
+            .unwrap();
+    }
 }

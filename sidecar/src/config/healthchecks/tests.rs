@@ -22,15 +22,21 @@ fn kinds(checks: &[Check]) -> Vec<String> {
 
 #[test]
 fn urls_stand_for_checks_with_defaults() {
-    let urls = "http://localhost:8082/health,https://h/x?a=b,tcp://[::1]:5432,file:///bin/true";
-    let checks = load("", &["--healthchecks", urls]).unwrap();
+    // A flag is one, whatever is in it.
+    let urls = [
+        "--healthchecks=http://localhost:8082/health",
+        "--healthchecks=https://h/x?a=b,c",
+        "--healthchecks=tcp://[::1]:5432",
+        "--healthchecks=file:///bin/true",
+    ];
+    let checks = load("", &urls).unwrap();
     let defaults = (Duration::from_secs(30), Duration::from_secs(5));
     assert!(checks.iter().all(|c| (c.interval, c.timeout) == defaults));
     let [http, https, tcp, file] = &kinds(&checks)[..] else {
         panic!("four checks")
     };
     assert!(http.contains("method: GET, code: 200"), "{http}");
-    assert!(https.contains("https://h/x?a=b"), "{https}");
+    assert!(https.contains("https://h/x?a=b,c"), "{https}");
     assert_eq!(tcp, "Tcp { address: \"[::1]:5432\" }");
     assert_eq!(
         file,

@@ -21,7 +21,7 @@ async fn a_watch_goes_on_where_it_was_when_etcd_is_back() {
     assert!(away.retryable(), "{away:?}");
     assert!(h.store.health().await.is_err());
 
-    h.node.resume().await;
+    h.back().await;
     let next = h
         .store
         .commit(Transaction::new().put("k/3", ""))
@@ -115,7 +115,7 @@ async fn leases_survive_a_restart_of_etcd() {
         .unwrap();
     h.node.kill();
     tokio::time::sleep(h.ttl() * 2).await;
-    h.node.resume().await;
+    h.back().await;
     h.store.keep_alive(lease).await.unwrap();
     assert!(h.store.get("k").await.unwrap().is_some());
     h.finish().await;
