@@ -197,7 +197,7 @@ impl<const R: u8> InEtcd<R> {
     async fn back(&mut self) {
         self.node.resume().await;
         let known = async {
-            while self.store.health().await.is_err() {
+            while self.store.get("k").await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
