@@ -22,6 +22,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+pub use check::duration;
 pub use input::Input;
 pub use print::markdown;
 pub use problem::{Problem, Problems};

@@ -47,6 +47,12 @@ impl Stop {
     }
 }
 
+/// Somewhat less than `time`, by a tenth at most, so that many who do something again and again
+/// do not do it in step.
+pub fn jittered(time: Duration) -> Duration {
+    time.mul_f64(0.9 + 0.1 * fastrand::f64())
+}
+
 #[derive(Default)]
 struct Running {
     set: JoinSet<()>,

@@ -100,8 +100,8 @@ pub async fn serve(
     let identified = sources.identify(&config, itself_tx, caller, &tasks);
     let checks = health::start(&config.checks, applications.reaper(), &tasks)?;
     if !config.checks.is_empty() {
-        health::export(checks.clone(), registry.registry(), &tasks)?;
-        health::show(checks.clone(), ready.condition("checks"), &tasks);
+        let condition = ready.condition("checks");
+        health::show(checks.clone(), condition, registry.registry(), &tasks)?;
     }
     let registrar = config
         .register

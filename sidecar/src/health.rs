@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use a8_common::http::Condition;
 use a8_common::peer;
-use a8_common::task::Tasks;
+use a8_common::task::{Tasks, jittered};
 use http::{Method, StatusCode};
 use prometheus::{IntGaugeVec, Opts, Registry};
 use serde::Serialize;
@@ -126,12 +126,14 @@ pub fn start(
     Ok(told)
 }
 
-/// Shows each check as a metric: 1 when it holds.
+/// Shows the checks: each as a metric, which is 1 when it holds, and all as a condition of
+/// readiness.
 ///
 /// # Errors
-/// Only if the name were taken.
-pub fn export(
-    report: watch::Receiver<Report>,
+/// Only if the name of the metric were taken.
+pub fn show(
+    mut report: watch::Receiver<Report>,
+    condition: Condition,
     registry: &Registry,
     tasks: &Tasks,
 ) -> Result<(), prometheus::Error> {
@@ -141,32 +143,15 @@ pub fn export(
     );
     let gauges = IntGaugeVec::new(opts, &["check"])?;
     registry.register(Box::new(gauges.clone()))?;
-    let (mut report, stop) = (report, tasks.stop().clone());
-    tasks.spawn("health-metrics", async move {
+    let stop = tasks.stop().clone();
+    tasks.spawn("health-shown", async move {
         loop {
-            for check in &report.borrow_and_update().checks {
+            let now = report.borrow_and_update().clone();
+            for check in &now.checks {
                 let up = check.up == Some(true);
                 gauges.with_label_values(&[&check.name]).set(up.into());
             }
-            if !matches!(stop.race(report.changed()).await, Some(Ok(()))) {
-                return;
-            }
-        }
-    });
-    Ok(())
-}
-
-/// Keeps a condition of readiness up with the checks.
-pub fn show(report: watch::Receiver<Report>, condition: Condition, tasks: &Tasks) {
-    let (mut report, stop) = (report, tasks.stop().clone());
-    tasks.spawn("health-ready", async move {
-        loop {
-            let now = report.borrow_and_update().clone();
-            let failing = now.checks.iter().find_map(|check| {
-                let problem = check.problem.as_ref().filter(|_| check.up == Some(false))?;
-                Some(format!("{}: {problem}", check.name))
-            });
-            match failing {
+            match now.failing() {
                 Some(why) => condition.bad(why),
                 None if now.up => condition.good(),
                 None => {}
@@ -176,6 +161,17 @@ pub fn show(report: watch::Receiver<Report>, condition: Condition, tasks: &Tasks
             }
         }
     });
+    Ok(())
+}
+
+impl Report {
+    /// The first check that fails, and why.
+    fn failing(&self) -> Option<String> {
+        self.checks.iter().find_map(|check| {
+            let problem = check.problem.as_ref().filter(|_| check.up == Some(false))?;
+            Some(format!("{}: {problem}", check.name))
+        })
+    }
 }
 
 impl State {
@@ -196,7 +192,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(mut self) {
+    async fn run(self) {
         let mut damper = Damper::default();
         loop {
             let outcome = match timeout(self.check.timeout, self.probe.attempt()).await {
@@ -230,11 +226,6 @@ impl Keeper {
             *report != before
         });
     }
-}
-
-/// From nine tenths to all of `time`, so that many checks are not made in step.
-fn jittered(time: Duration) -> Duration {
-    time.mul_f64(0.9 + fastrand::f64() / 10.0)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use a8_common::model::{Endpoint, EndpointError, EndpointType, HttpVersion, InstanceId, Status};
 use a8_common::registration::{Announcement, Error, Lease, Registration};
-use a8_common::task::Stop;
+use a8_common::task::{Stop, jittered};
 use serde::Serialize;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::sync::watch;
@@ -307,11 +307,6 @@ impl Registrar {
             warn!(problem, "the registration is in trouble");
         }
     }
-}
-
-/// From three quarters to all of `time`, so that a thousand sidecars do not ask in step.
-fn jittered(time: Duration) -> Duration {
-    time.mul_f64(0.75 + fastrand::f64() / 4.0)
 }
 
 #[cfg(test)]

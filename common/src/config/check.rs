@@ -93,7 +93,11 @@ fn integer(value: &Value, min: i64, max: i64) -> Result<i64, String> {
     }
 }
 
-fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
+/// Reads a length of time such as `500ms`, `15s`, `5m` or `1h30m`.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
     if text != "0" && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Err(format!(
             "{text:?} has no unit: write {text}s, {text}ms or {text}m"

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use super::{BOOKMARK_INTERVAL, MAX_LINE_BYTES, Wire};
 use crate::peer::{self, Peer};
 use crate::source::{Link, Source};
-use crate::task::Stop;
+use crate::task::{Stop, jittered};
 use crate::view::Publisher;
 use keeper::Keeper;
 use report::Report;
@@ -163,11 +163,6 @@ impl<T: Wire> Client<T> {
             .with_jitter_seed(fastrand::u64(..))
             .build()
     }
-}
-
-/// Somewhat less than `pause`, so that many clients do not come at the same moment.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.9 + 0.1 * fastrand::f64())
 }
 
 #[async_trait]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use a8_common::config::Settings;
+use a8_common::config::{Settings, duration};
 use http::{Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::Value;
@@ -78,17 +78,10 @@ fn check(entry: &Entry) -> Result<Check, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut time = |name, text: &Option<String>, default| match text {
         None => default,
-        Some(text) => match humantime::parse_duration(text) {
-            Ok(time) if (SHORTEST..=LONGEST).contains(&time) => time,
-            Ok(_) => {
-                problems.push((name, format!("{text}: must be from 100ms to 24h")));
-                default
-            }
-            Err(e) => {
-                problems.push((name, format!("{text:?}: {e}")));
-                default
-            }
-        },
+        Some(text) => duration(text, SHORTEST, LONGEST).unwrap_or_else(|why| {
+            problems.push((name, why));
+            default
+        }),
     };
     let interval = time("interval", &entry.interval, INTERVAL);
     let timeout = time("timeout", &entry.timeout, TIMEOUT);

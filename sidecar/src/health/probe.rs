@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use a8_common::peer;
 use a8_common::run::chain;
-use http::{Method, StatusCode};
+use reqwest::Client;
 use reqwest::redirect::Policy;
 use rustix::process::Signal;
 use tokio::net::TcpStream;
@@ -17,99 +17,69 @@ use crate::supervise::{Child, Reaper};
 const REDIRECTIONS: usize = 5;
 
 /// What makes attempts.
-pub(super) enum Probe {
-    Http {
-        client: reqwest::Client,
-        url: String,
-        method: Method,
-        code: StatusCode,
-    },
-    Tcp {
-        address: String,
-    },
-    Command {
-        program: String,
-        args: Vec<String>,
-        code: i32,
-        reaper: Reaper,
-    },
+pub(super) struct Probe {
+    kind: Kind,
+    /// For requests only.
+    client: Client,
+    reaper: Reaper,
 }
 
 impl Probe {
     pub(super) fn new(kind: &Kind, reaper: &Reaper) -> Result<Self, peer::OpenError> {
-        Ok(match kind.clone() {
+        let builder = match kind {
             Kind::Http {
                 url,
-                method,
                 code,
                 ca_cert_file,
+                ..
             } => {
-                let https = url.starts_with("https:");
                 let policy = match code.is_redirection() {
                     true => Policy::none(),
                     false => Policy::limited(REDIRECTIONS),
                 };
-                let client = peer::client(ca_cert_file.as_deref(), https)?
-                    .redirect(policy)
-                    // Each attempt shows that a connection can be made.
-                    .pool_max_idle_per_host(0)
-                    .build()
-                    .map_err(peer::OpenError::Client)?;
-                Self::Http {
-                    client,
-                    url,
-                    method,
-                    code,
-                }
+                peer::client(ca_cert_file.as_deref(), url.starts_with("https:"))?.redirect(policy)
             }
-            Kind::Tcp { address } => Self::Tcp { address },
-            Kind::Command {
-                program,
-                args,
-                code,
-            } => Self::Command {
-                program,
-                args,
-                code,
-                reaper: reaper.clone(),
-            },
+            Kind::Tcp { .. } | Kind::Command { .. } => peer::client(None, false)?,
+        };
+        // Each attempt shows that a connection can be made.
+        let builder = builder.pool_max_idle_per_host(0);
+        Ok(Self {
+            kind: kind.clone(),
+            client: builder.build().map_err(peer::OpenError::Client)?,
+            reaper: reaper.clone(),
         })
     }
 
     /// Makes an attempt; what is wrong when it fails. A command that is still running when this
     /// is dropped is killed, and what it has started with it.
-    pub(super) async fn attempt(&mut self) -> Result<(), String> {
-        match self {
-            Self::Http {
-                client,
-                url,
-                method,
-                code,
+    pub(super) async fn attempt(&self) -> Result<(), String> {
+        match &self.kind {
+            Kind::Http {
+                url, method, code, ..
             } => {
-                let request = client.request(method.clone(), url.as_str());
+                let request = self.client.request(method.clone(), url.as_str());
                 let answer = request.send().await.map_err(|e| chain(&e.without_url()))?;
                 match answer.status() == *code {
                     true => Ok(()),
                     false => Err(format!("answers {}, not {code}", answer.status())),
                 }
             }
-            Self::Tcp { address } => match TcpStream::connect(address.as_str()).await {
+            Kind::Tcp { address } => match TcpStream::connect(address.as_str()).await {
                 Ok(_) => Ok(()),
                 Err(e) => Err(e.to_string()),
             },
-            Self::Command {
+            Kind::Command {
                 program,
                 args,
                 code,
-                reaper,
             } => {
-                let mut command = Command::new(&*program);
+                let mut command = Command::new(program);
                 command
-                    .args(&*args)
+                    .args(args)
                     .stdin(Stdio::null())
                     .stdout(Stdio::null())
                     .stderr(Stdio::null());
-                let started = reaper.spawn(command);
+                let started = self.reaper.spawn(command);
                 let running = Running(started.map_err(|e| format!("cannot be run: {e}"))?);
                 let status = running.0.wait().await;
                 match (status.code(), status.signal()) {

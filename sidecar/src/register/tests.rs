@@ -52,7 +52,7 @@ async fn it_registers_renews_and_takes_itself_away() {
     assert_eq!(instance.announcement.endpoint.value(), "10.0.0.9:9080");
     assert_eq!(instance.announcement.tags.to_string(), "version=v1");
     tokio::time::sleep(Duration::from_secs(300)).await;
-    // The lease is 30 s: a beat every 7.5 to 10 s.
+    // The lease is 30 s: a beat every 9 to 10 s.
     let beats = rig.registry.known().values().next().unwrap().renewals;
     assert!((30..=40).contains(&beats), "{beats}");
     rig.tasks.finish(Duration::from_secs(10)).await;

@@ -94,6 +94,20 @@ async fn both_directions_move_at_once() {
     assert_eq!(next().await.unwrap(), "0");
 }
 
+/// The most memory that the sidecar has ever had, in bytes.
+fn most_memory(way: &Way<'_>) -> u64 {
+    way.sidecar.sidecar.process.peak_resident()
+}
+
+/// The body that passed was not collected for `whom`.
+fn nothing_was_kept(way: &Way<'_>, before: u64, whom: &str) {
+    let grown = most_memory(way).saturating_sub(before);
+    assert!(
+        grown < BIG as u64 / 2,
+        "{grown} bytes were kept for the {whom}"
+    );
+}
+
 #[tokio::test]
 async fn an_instance_that_does_not_read_holds_up_its_caller_only() {
     let mut setup = Setup::new();
@@ -103,7 +117,7 @@ async fn an_instance_that_does_not_read_holds_up_its_caller_only() {
     std::fs::write(&file, noise(BIG)).unwrap();
     let file = file.display().to_string();
     for way in both.ways() {
-        let before = way.sidecar.sidecar.process.peak_resident();
+        let before = most_memory(&way);
         let mut curl = open(&way, "/python/slow", &["-T", &file]);
         in_flight(&way, "python").await;
         // Others are served meanwhile.
@@ -117,16 +131,7 @@ async fn an_instance_that_does_not_read_holds_up_its_caller_only() {
             .unwrap()
             .unwrap();
         assert!(text.contains(&BIG.to_string()), "{text}");
-        let grown = way
-            .sidecar
-            .sidecar
-            .process
-            .peak_resident()
-            .saturating_sub(before);
-        assert!(
-            grown < BIG as u64 / 2,
-            "{grown} bytes were kept for the instance"
-        );
+        nothing_was_kept(&way, before, "instance");
     }
 }
 
@@ -138,7 +143,7 @@ async fn a_caller_that_does_not_read_holds_up_itself_only() {
     let wanted = noise(BIG);
     for way in both.ways() {
         for service in ["nginx", "nghttpd"] {
-            let before = way.sidecar.sidecar.process.peak_resident();
+            let before = most_memory(&way);
             let path = format!("/{service}/big");
             let mut curl = open(&way, &path, &[]);
             let mut from = curl.stdout.take().unwrap();
@@ -155,16 +160,7 @@ async fn a_caller_that_does_not_read_holds_up_itself_only() {
                 .unwrap()
                 .unwrap();
             assert!(body == wanted, "{path} by {}", way.name());
-            let grown = way
-                .sidecar
-                .sidecar
-                .process
-                .peak_resident()
-                .saturating_sub(before);
-            assert!(
-                grown < BIG as u64 / 2,
-                "{grown} bytes were kept for the caller"
-            );
+            nothing_was_kept(&way, before, "caller");
         }
     }
 }

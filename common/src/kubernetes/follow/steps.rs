@@ -223,11 +223,11 @@ impl Follower {
             return None;
         }
         let asked_for = Duration::from_secs(status.map_or(0, retry_after));
-        let own = match self.stage {
-            // Who says how long to wait is there.
-            _ if !asked_for.is_zero() => self.short.next(),
-            Stage::Watching { .. } => self.short.next(),
-            _ => self.absent.next(),
+        // Who says how long to wait is there, as is who has just sent something.
+        let is_there = !asked_for.is_zero() || matches!(self.stage, Stage::Watching { .. });
+        let own = match is_there {
+            true => self.short.next(),
+            false => self.absent.next(),
         };
         self.pause = Some(own.max(asked_for.min(MOST_ASKED_FOR)));
         let began_anew = Stage::List { whole: false };
