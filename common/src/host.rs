@@ -11,6 +11,7 @@ use tracing::warn;
 use crate::auth::Authenticator;
 use crate::config::{Group, Settings};
 use crate::http::{self, Hands, Health, ListenError, Metrics, Server, Shape};
+use crate::manager;
 use crate::store::{self, Follower, OpenError, Store};
 use crate::task::{Stop, Tasks};
 use crate::telemetry;
@@ -189,6 +190,7 @@ pub async fn serve_on_site<S>(
         metrics: metrics.registry(),
     };
     let api = api(site).await?;
+    manager::ready(&tasks);
     let server = Server {
         limits: config.http.limits.clone(),
         auth: config.auth.clone(),

@@ -18,6 +18,7 @@
 //! | [`kubernetes`] | what the adapters for Kubernetes share: the RoutingRule resource, the client |
 //! | [`host`] | what makes a process of a server: its settings, its start and its end |
 //! | [`telemetry`] | the log |
+//! | [`manager`] | what the process and its service manager say to each other |
 //! | [`run`] | a process from its start to its exit code |
 //!
 //! Dependencies point inwards: nothing here knows a server, the sidecar or the command.
@@ -28,6 +29,7 @@ pub mod config;
 pub mod host;
 pub mod http;
 pub mod kubernetes;
+pub mod manager;
 pub mod model;
 pub mod peer;
 pub mod registration;

@@ -24,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::config::{self, Component, Input, Settings};
+use crate::manager;
 use crate::task::Stop;
 
 /// Reads the configuration of this process and hands it on; ends the process with the right
@@ -34,7 +35,10 @@ pub fn configure<C>(
     then: impl FnOnce(C) -> ExitCode,
 ) -> ExitCode {
     match config::start(component, &Input::from_process(), read) {
-        Ok(config) => then(config),
+        Ok(config) => {
+            manager::begin();
+            then(config)
+        }
         Err(exit) => exit.report(),
     }
 }
@@ -117,6 +121,7 @@ where
                     return ExitCode::from(128 + number);
                 }
                 info!(signal = number, "stopping");
+                manager::stopping();
                 stop.fire();
             }
         }

@@ -11,7 +11,7 @@ pub mod kept;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 
-use std::time::SystemTime;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -26,7 +26,7 @@ pub struct Link {
     /// Whether the peer is answering now.
     pub connected: bool,
     /// When the peer was last heard of: an event, a bookmark, an answered poll.
-    pub last_contact: Option<SystemTime>,
+    pub last_contact: Option<Instant>,
     /// How much of what the peer has is left out, since it is not valid or too much.
     pub left_out: usize,
     /// Why it is not connected, or what it had to leave out; for people.

@@ -26,6 +26,7 @@ use crate::health::Report;
 use crate::proxy::{AffinityKey, Kept, Me, Routes};
 use crate::register::Standing;
 use crate::state::Status;
+use crate::supervise;
 
 pub use gauges::Gauges;
 
@@ -36,16 +37,31 @@ pub struct Sidecar {
     pub me: Arc<ArcSwap<Me>>,
     /// The configuration, without secrets.
     pub config: Arc<Value>,
+    /// What is known of others.
+    pub known: Option<Known>,
     /// The way out.
     pub proxy: Option<Proxy>,
     /// The registration.
     pub registration: Option<watch::Receiver<Standing>>,
     /// How the service is by its checks.
     pub checks: watch::Receiver<Report>,
+    /// The supervised commands.
+    pub commands: watch::Receiver<Vec<supervise::State>>,
     /// The log's level.
     pub log: telemetry::Control,
     /// Fires when the sidecar is to take its service away.
     pub drain: Stop,
+}
+
+/// What is known of instances and rules, and how far it has been taken in.
+#[derive(Clone)]
+pub struct Known {
+    /// How far: by the proxy or, without one, by the DNS server.
+    pub status: watch::Receiver<Status>,
+    /// The source of instances.
+    pub instances: Feed<Instance>,
+    /// The source of rules, where there is a proxy.
+    pub rules: Option<Feed<Rule>>,
 }
 
 /// The state that the way out routes by.
@@ -55,12 +71,6 @@ pub struct Proxy {
     pub routes: Arc<ArcSwap<Routes>>,
     /// The key of affinity cookies.
     pub affinity: Arc<AffinityKey>,
-    /// How far the sources have been taken in.
-    pub status: watch::Receiver<Status>,
-    /// The source of instances.
-    pub instances: Feed<Instance>,
-    /// The source of rules.
-    pub rules: Feed<Rule>,
     /// The files of certificates that are kept up with.
     pub certificates: Arc<[Kept]>,
 }
@@ -92,7 +102,7 @@ async fn index() -> Json<Value> {
         "GET /ready": "whether it takes requests, and if not, what it waits for",
         "GET /metrics": "figures, for Prometheus",
         "GET /config": "the settings in effect, without secrets",
-        "GET /state": "what is known of instances and rules, since when, and from where",
+        "GET /state": "what is known of instances and rules, since when and from where; checks and commands",
         "GET /routes": "the rules of each service, in the order in which they are tried",
         "GET /clusters": "the instances of each backend, with their connections",
         "GET /explain?from=name:tag,tag&to=service&path=/x&header=Name:value":

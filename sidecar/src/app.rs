@@ -14,7 +14,7 @@ use a8_common::peer::{self, Peer};
 use a8_common::registration::amalgam8::Client;
 use a8_common::source::{self, Feed};
 use a8_common::task::{Stop, Tasks};
-use a8_common::{auth, telemetry};
+use a8_common::{auth, manager, telemetry};
 use arc_swap::ArcSwap;
 use prometheus::Registry;
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ use crate::health::Report;
 use crate::identity::Itself;
 use crate::proxy::Me;
 use crate::register::Registrar;
-use crate::state::{self, Names, Owner, Patience};
+use crate::state::{self, Names, Owner, Patience, Status};
 use crate::{admin, dns, health, proxy};
 use applications::Applications;
 use sources::{Caller, Sources};
@@ -88,7 +88,7 @@ pub async fn serve(
     let registry = Metrics::new(Registry::new())?;
     let admin_listener = http::listen(config.admin).await?;
     let tasks = Tasks::new(Stop::new());
-    let mut applications = Applications::new(&config, &tasks).map_err(StartError::Signals)?;
+    let mut applications = Applications::new(&config, registry.registry(), &tasks)?;
     // Fires when the service is to be taken away: at the end, or when an operator says so.
     let drain = stop.child();
 
@@ -124,10 +124,24 @@ pub async fn serve(
         )?),
         _ => None,
     };
+    let (proxy, shown, mut known) = match data_plane {
+        Some((proxy, shown, known)) => (Some(proxy), Some(shown), Some(known)),
+        None => (None, None, None),
+    };
     if let (Some(settings), Some(Knowledge { instances, names })) = (&config.dns, &knowledge) {
         let reports = (&ready, registry.registry());
-        dns::start(settings, instances, names.clone(), reports, &tasks)?;
+        let (_, status) = dns::start(settings, instances, names.clone(), reports, &tasks)?;
+        known.get_or_insert_with(|| admin::Known {
+            status,
+            instances: instances.clone(),
+            rules: None,
+        });
     }
+    if let Some(known) = &known {
+        let gauges = admin::Gauges::new(known.clone(), shown.clone())?;
+        registry.registry().register(Box::new(gauges))?;
+    }
+    let status = known.as_ref().map(|known| known.status.clone());
     let registration = Tasks::new(drain.clone());
     let standing = registrar.map(|(registrar, standing)| {
         registration.spawn("register", registrar.run(drain.clone()));
@@ -148,9 +162,11 @@ pub async fn serve(
         admin::Sidecar {
             me,
             config: Arc::new(config.shown.clone()),
-            proxy: data_plane.as_ref().map(|(_, shown)| shown.clone()),
+            known,
+            proxy: shown,
             registration: standing,
             checks,
+            commands: applications.board().watch(),
             log,
             drain: drain.clone(),
         },
@@ -174,12 +190,17 @@ pub async fn serve(
         .instrument(info_span!("listener", listener = "admin")),
     );
 
-    let (proxy, routing) = data_plane
-        .map(|(proxy, shown)| (proxy, shown.status))
-        .unzip();
+    let running = async {
+        if let (Some(proxy), Some(status)) = (&proxy, status) {
+            first_routes(status, config.start_timeout).await;
+            proxy.open();
+        }
+        manager::ready(&tasks);
+        applications.run().await
+    };
     let code = tokio::select! {
         () = stop.wait() => None,
-        code = applications.run(routing) => {
+        code = running => {
             info!(code, "stopping with a command");
             Some(code)
         }
@@ -195,6 +216,15 @@ pub async fn serve(
     tasks.finish(GRACE).await;
     admin_tasks.finish(GRACE).await;
     Ok(code.or(last).map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+/// Waits until there is something to route by, but not for ever: who calls services that are
+/// not known yet is told so.
+async fn first_routes(mut status: watch::Receiver<Status>, patience: Duration) {
+    let routing = status.wait_for(|status| status.routing);
+    if tokio::time::timeout(patience, routing).await.is_err() {
+        warn!("there is nothing to route by yet, goes on all the same");
+    }
 }
 
 type Reporting = (Registrar, watch::Receiver<crate::register::Standing>);
@@ -240,7 +270,7 @@ fn start_proxy(
     identified: watch::Receiver<bool>,
     tasks: &Tasks,
     (health, registry): (&Health, &Registry),
-) -> Result<(proxy::Proxy, admin::Proxy), StartError> {
+) -> Result<(proxy::Proxy, admin::Proxy, admin::Known), StartError> {
     let rules = sources.rules(&settings.rules)?;
     let routes = Arc::new(ArcSwap::default());
     let affinity = Arc::new(proxy::AffinityKey::new(settings.affinity_key.as_ref())?);
@@ -290,12 +320,13 @@ fn start_proxy(
     let shown = admin::Proxy {
         affinity,
         routes,
-        status,
-        instances: instances.clone(),
-        rules,
         certificates: proxy.certificates().into(),
     };
+    let known = admin::Known {
+        status,
+        instances: instances.clone(),
+        rules: Some(rules),
+    };
     registry.register(Box::new(proxy::Export(metrics)))?;
-    registry.register(Box::new(admin::Gauges::new(shown.clone())?))?;
-    Ok((proxy, shown))
+    Ok((proxy, shown, known))
 }

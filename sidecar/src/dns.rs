@@ -39,9 +39,10 @@ use a8_common::model::Instance;
 use a8_common::source::Feed;
 use a8_common::task::Tasks;
 use prometheus::Registry;
+use tokio::sync::watch;
 use tracing::{Instrument, info, info_span};
 
-use crate::state::Names;
+use crate::state::{Names, Status};
 use forward::Forwarder;
 use keeper::Keeper;
 use metrics::Metrics;
@@ -75,7 +76,8 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// Starts the server as tasks of `tasks`; it ends with them. Returns where it is asked.
+/// Starts the server as tasks of `tasks`; it ends with them. Returns where it is asked,
+/// and how far it has taken in what is known of instances.
 ///
 /// Ready is `health` once the instances are known; until then questions fail for a while
 /// (SERVFAIL), so that nobody takes a service for missing.
@@ -88,11 +90,11 @@ pub fn start(
     names: Names,
     (health, registry): (&Health, &Registry),
     tasks: &Tasks,
-) -> Result<Vec<SocketAddr>, StartError> {
+) -> Result<(Vec<SocketAddr>, watch::Receiver<Status>), StartError> {
     let sockets = listen::bind(&config.listen)?;
     let metrics = Metrics::new(registry)?;
     let updates = instances.view.subscribe();
-    let (keeper, index) = Keeper::new(updates, &config.domain, names, config.grace);
+    let (keeper, index, status) = Keeper::new(updates, &config.domain, names, config.grace);
     tasks.spawn(
         "dns index",
         keeper.run(health.condition("dns"), tasks.stop().clone()),
@@ -113,7 +115,7 @@ pub fn start(
         let tcp = tcp::serve(server.clone(), bound.tcp, tasks.stop().clone());
         tasks.spawn("dns over tcp", tcp.instrument(span()));
     }
-    Ok(addresses)
+    Ok((addresses, status))
 }
 
 #[cfg(test)]

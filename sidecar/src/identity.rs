@@ -2,12 +2,14 @@
 //! pod is.
 
 use a8_common::model::{EndpointType, HttpVersion, Identity, ServiceName, Tags};
+use serde::{Deserialize, Serialize};
 
 /// Who the sidecar is when nobody says.
 const NOBODY: &str = "unknown";
 
 /// What is known of the service beside the sidecar.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Itself {
     /// Its name.
     pub service: Option<ServiceName>,
@@ -38,6 +40,15 @@ impl Itself {
         self.service.is_some() && self.tags.is_some() && (!registers || self.port.is_some())
     }
 
+    /// What stays when the pod is made again.
+    #[cfg(feature = "kubernetes")]
+    fn lasting(&self) -> Self {
+        Self {
+            host: None,
+            ..self.clone()
+        }
+    }
+
     /// What is said here, and what is not as `other` says.
     #[cfg(feature = "kubernetes")]
     fn or(&self, other: Self) -> Self {
@@ -60,17 +71,20 @@ mod pod {
     use std::time::Duration;
 
     use a8_common::kubernetes::{Cluster, whoami};
+    use a8_common::source::kept::Record;
     use a8_common::task::Tasks;
     use arc_swap::ArcSwap;
     use tokio::sync::watch;
     use tokio::time::{Instant, sleep_until};
-    use tracing::warn;
+    use tracing::{info, warn};
 
     use super::Itself;
     use crate::proxy::{Me, Metrics};
 
     /// How long it is waited for to hear who the sidecar is.
     const PATIENCE: Duration = Duration::from_secs(10);
+    /// The same where it is known who it was before.
+    const PATIENCE_WITH_RECORD: Duration = Duration::from_secs(2);
 
     impl From<whoami::Found> for Itself {
         fn from(found: whoami::Found) -> Self {
@@ -87,13 +101,15 @@ mod pod {
 
     /// Keeps `itself` and `me` up with what the pod is, where the configuration, which they
     /// are to begin with, does not say. `known` becomes true when that is first known, or
-    /// there was enough waiting: an API server that is away does not stop the sidecar.
+    /// there was enough waiting: an API server that is away does not stop the sidecar. Then it
+    /// is who it was before, as `record` says that keeps it.
     pub fn follow(
         cluster: Cluster,
         pod: String,
         itself: watch::Sender<Itself>,
         (me, metrics): (Arc<ArcSwap<Me>>, Arc<Metrics>),
         known: watch::Sender<bool>,
+        record: Option<Record>,
         tasks: &Tasks,
     ) {
         let given = itself.borrow().clone();
@@ -107,27 +123,45 @@ mod pod {
             whoami::run(cluster, whose, found_tx, tasks.stop().clone()),
         );
         let stop = tasks.stop().clone();
-        let enough = Instant::now() + PATIENCE;
         tasks.spawn("identity", async move {
+            let begun = Instant::now();
+            let mut before = match &record {
+                Some(record) => record.load::<Itself>().await,
+                None => None,
+            };
+            let enough = match before {
+                Some(_) => begun + PATIENCE_WITH_RECORD,
+                None => begun + PATIENCE,
+            };
             loop {
                 let waiting = !*known.borrow();
-                tokio::select! {
+                let now = tokio::select! {
                     () = stop.wait() => return,
                     changed = found.changed() => {
                         if changed.is_err() {
                             return;
                         }
+                        let Some(found) = found.borrow_and_update().clone() else {
+                            continue;
+                        };
+                        let now = given.or(found.into());
+                        if let Some(record) = &record {
+                            record.save(now.lasting()).await;
+                        }
+                        now
                     }
-                    () = sleep_until(enough), if waiting => {
-                        warn!("goes on without knowing who it is");
-                        known.send_replace(true);
-                        continue;
-                    }
-                }
-                let Some(found) = found.borrow_and_update().clone() else {
-                    continue;
+                    () = sleep_until(enough), if waiting => match before.take() {
+                        Some(before) => {
+                            info!("goes by what was kept of who it is");
+                            given.or(before)
+                        }
+                        None => {
+                            warn!("goes on without knowing who it is");
+                            known.send_replace(true);
+                            continue;
+                        }
+                    },
                 };
-                let now = given.or(found.into());
                 let identity = now.identity();
                 metrics.set_source(identity.service.as_str());
                 me.store(Arc::new(identity.into()));

@@ -122,13 +122,17 @@ pub struct Shared {
     idle_timeout: Duration,
     max_request_body: u64,
     affinity: Arc<AffinityKey>,
+    /// The most callers of HTTP that a worker has at a time, and the most byte streams.
+    max_callers: usize,
     /// By which each worker is told that others wait for connections.
     nudges: Box<[Notify]>,
 }
 
-/// How a worker is told to end.
+/// How a worker is told to begin and to end.
 #[derive(Clone)]
 struct Ending {
+    /// To accept.
+    open: Stop,
     /// To say when it serves no request; it goes on.
     ask: Stop,
     /// Where it says so, once.
@@ -183,8 +187,8 @@ pub enum StartError {
     Worker(#[source] io::Error),
 }
 
-/// Starts a proxy that routes by `routes`. What it keeps up with beside requests runs as
-/// `tasks`.
+/// Starts a proxy that routes by `routes`. It listens; callers wait until it is
+/// [opened](Proxy::open). What it keeps up with beside requests runs as `tasks`.
 ///
 /// # Errors
 /// [`StartError`] says what is missing; nothing is left running then.
@@ -213,12 +217,14 @@ pub fn start(
         idle_timeout: config.idle_timeout,
         max_request_body: config.max_request_body,
         affinity: config.affinity,
+        max_callers: listener::most_callers(config.workers, !config.tcp.is_empty()),
         nudges: bound.doors.iter().map(|_| Notify::new()).collect(),
     });
     let mut proxy = Proxy {
         address: bound.http,
         tcp_addresses: bound.tcp,
         ending: Ending {
+            open: Stop::new(),
             ask: Stop::new(),
             idle: Arc::new(Semaphore::new(0)),
             close: Stop::new(),
@@ -274,6 +280,11 @@ impl Proxy {
     /// The files of certificates that it keeps up with.
     pub fn certificates(&self) -> &[Kept] {
         &self.certificates
+    }
+
+    /// Begins to accept callers.
+    pub fn open(&self) {
+        self.ending.open.fire();
     }
 
     /// Waits until each worker has had a moment without a request, at most for `grace`. New

@@ -58,7 +58,7 @@ pub struct Applied {
     /// The newest change that requests are routed by.
     pub revision: Revision,
     /// When it was taken in.
-    pub at: Option<std::time::SystemTime>,
+    pub at: Option<std::time::Instant>,
     /// How many items there are, held ones included.
     pub items: usize,
     /// How many of them the source no longer knows.
@@ -162,7 +162,7 @@ impl Owner {
         let mut next = Some(update);
         // What has come together is taken in together.
         while let Some(update) = next {
-            note(&mut self.now.instances, &update);
+            self.now.instances.note(&update);
             self.catalog.take(update, until, &mut touched);
             next = self.instances.ready();
         }
@@ -174,7 +174,7 @@ impl Owner {
         let until = Instant::now() + self.patience.grace;
         let mut next = Some(update);
         while let Some(update) = next {
-            note(&mut self.now.rules, &update);
+            self.now.rules.note(&update);
             self.rulebook.take(update, until);
             next = self.rules.ready();
         }
@@ -283,15 +283,17 @@ impl Owner {
     }
 }
 
-/// Writes down how far a feed has been taken in.
-fn note<T: Item>(applied: &mut Applied, update: &Update<T>) {
-    applied.at = Some(std::time::SystemTime::now());
-    match update {
-        Update::Reset(snapshot) => {
-            applied.epoch = snapshot.epoch.clone();
-            applied.revision = snapshot.revision;
+impl Applied {
+    /// Writes down that `update` has been taken in.
+    pub(crate) fn note<T: Item>(&mut self, update: &Update<T>) {
+        self.at = Some(std::time::Instant::now());
+        match update {
+            Update::Reset(snapshot) => {
+                self.epoch = snapshot.epoch.clone();
+                self.revision = snapshot.revision;
+            }
+            Update::Change(change) => self.revision = change.revision,
         }
-        Update::Change(change) => applied.revision = change.revision,
     }
 }
 

@@ -6,15 +6,20 @@
 //! | `reaper` | every child process, from its start to its exit status |
 //! | `command` | what is to be supervised |
 //! | `supervisor` | the supervised processes, until the last of them is gone |
+//! | `board` | how they stand |
+//! | `terminal` | who may read from it |
 //! | `signals` | the signals that are passed on |
 //!
 //! [`app`](crate::app) decides when the processes are started and when they are to end.
 
+mod board;
 mod command;
 mod reaper;
 mod signals;
 mod supervisor;
+mod terminal;
 
+pub use board::{Board, Phase, State};
 pub use command::{Command, OnExit, code};
 pub use reaper::{Child, Reaper};
 pub use signals::Interrupts;

@@ -185,7 +185,9 @@ impl Fabric {
             ..config
         };
         let (routes, metrics) = (self.routes.clone(), self.metrics.clone());
-        proxy::start(config, routes, metrics, &self.tasks).unwrap()
+        let proxy = proxy::start(config, routes, metrics, &self.tasks).unwrap();
+        proxy.open();
+        proxy
     }
 }
 

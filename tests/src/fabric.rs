@@ -137,6 +137,19 @@ impl Fabric {
     }
 
     /// Does the same with `own` at the end of its `proxy_config`.
+    pub async fn sidecar_with(
+        &self,
+        proxy: u16,
+        name: &str,
+        version: &str,
+        more: &str,
+        own: &str,
+    ) -> Sidecar {
+        let own = format!("  {own}\n");
+        self.start_sidecar(proxy, &identity(name, version), more, &own)
+            .await
+    }
+
     async fn start_sidecar(&self, proxy: u16, service: &str, more: &str, own: &str) -> Sidecar {
         let admin = ports::free();
         let workers = match own.contains("worker_threads") {
@@ -203,6 +216,21 @@ impl Fabric {
 }
 
 impl Sidecar {
+    /// One that runs already.
+    pub fn of(process: Process, proxy: u16, admin: u16) -> Self {
+        Self::at(process, "127.0.0.1", proxy, admin)
+    }
+
+    /// One that runs already, on another host.
+    pub fn at(process: Process, host: &str, proxy: u16, admin: u16) -> Self {
+        Self {
+            process,
+            proxy: format!("http://{host}:{proxy}"),
+            admin: format!("http://{host}:{admin}"),
+            http: client(),
+        }
+    }
+
     /// Starts a sidecar that listens on `proxy` and `admin` by its configuration, and waits
     /// until it is ready.
     pub async fn start(config: &Path, proxy: u16, admin: u16) -> Self {
@@ -219,12 +247,7 @@ impl Sidecar {
             "--log_format=json".to_owned(),
         ];
         let process = Process::start("a8sidecar", &args, &[]);
-        let sidecar = Self {
-            process,
-            proxy: format!("http://127.0.0.1:{proxy}"),
-            admin: format!("http://127.0.0.1:{admin}"),
-            http: client(),
-        };
+        let sidecar = Self::of(process, proxy, admin);
         let health = format!("{}/health", sidecar.admin);
         answers(&sidecar.http, &health, &sidecar.process).await;
         sidecar

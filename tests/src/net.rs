@@ -28,7 +28,7 @@ impl Network {
     /// would pass the machine's own firewall.
     fn make(&self) -> bool {
         let (hub, own, far) = (self.hub(), self.own(), self.link(self.hosts));
-        let address = format!("{}/24", self.at(1));
+        let address = format!("{}/24", self.near());
         let begun = ip(&["netns", "add", &hub])
             && ip(&["-n", &hub, "link", "add", BRIDGE, "type", "bridge"])
             && ip(&["-n", &hub, "link", "set", BRIDGE, "up"])
@@ -40,7 +40,7 @@ impl Network {
     }
 
     fn host(&self, n: usize) -> bool {
-        let (space, near, far) = (self.space(n), self.link(n), format!("a8f{}-{n}", self.tag));
+        let (space, near, far) = (self.space(n), self.link(n), self.far(n));
         let address = format!("{}/24", self.address(n));
         ip(&["netns", "add", &space])
             && ip(&["link", "add", &near, "type", "veth", "peer", "name", &far])
@@ -62,6 +62,21 @@ impl Network {
     /// The address of a host.
     pub fn address(&self, n: usize) -> String {
         self.at(10 + n)
+    }
+
+    /// This process's own address among them.
+    pub fn near(&self) -> String {
+        self.at(1)
+    }
+
+    /// Takes a host's addresses away, and gives it another one, if there is one.
+    pub fn readdress(&self, n: usize, address: Option<&str>) {
+        let (space, far) = (self.space(n), self.far(n));
+        assert!(ip(&["-n", &space, "addr", "flush", "dev", &far]));
+        if let Some(address) = address {
+            let address = format!("{address}/24");
+            assert!(ip(&["-n", &space, "addr", "add", &address, "dev", &far]));
+        }
     }
 
     /// What starts a program on a host, before the program.
@@ -124,6 +139,11 @@ impl Network {
 
     fn link(&self, n: usize) -> String {
         format!("a8n{}-{n}", self.tag)
+    }
+
+    /// The host's end of its link.
+    fn far(&self, n: usize) -> String {
+        format!("a8f{}-{n}", self.tag)
     }
 
     fn hub(&self) -> String {

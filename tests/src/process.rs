@@ -68,13 +68,17 @@ impl Process {
 
     /// Starts any program, which is called `name` in messages.
     pub fn spawn(name: &str, mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        Self::spawn_as_it_is(name, command)
+    }
+
+    /// The same with standard input and output as the command says.
+    pub fn spawn_as_it_is(name: &str, mut command: Command) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {name}: {e}"));
-        let stdout = collect(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().map(collect).unwrap_or_default();
         let stderr = collect(child.stderr.take().unwrap());
         Self {
             name: name.to_owned(),

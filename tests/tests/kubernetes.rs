@@ -211,7 +211,8 @@ async fn a_sidecar_lives_while_nobody_says_who_it_is() {
     let web = cluster.pod("web", "v1").await;
     let token = cluster.api.service_account_token(NAMESPACE, "a8-sidecar");
     cluster.api.stall();
-    let pod = json!({"kubernetes": {"pod_name": web.name}});
+    let pod = json!({"kubernetes": {"pod_name": web.name},
+        "proxy_config": {"start_timeout": "100ms"}});
     let mut sidecar = cluster.sidecar_begun(&token, pod.clone()).await;
     let state = sidecar.admin("/state").await;
     assert_eq!(state["routing"], false);

@@ -5,11 +5,13 @@
     reason = "a failed step is a failed test"
 )]
 
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use a8_tests::fabric::{Fabric, Sidecar};
-use a8_tests::process::Process;
+use a8_tests::process::{Process, binary};
 use a8_tests::{ports, wait};
 use rustix::process::Signal;
 use serde_json::json;
@@ -190,4 +192,70 @@ async fn a_command_that_is_not_there_ends_the_sidecar() {
     let args = [format!("--config={}", file.display())];
     let mut process = Process::start("a8sidecar", &args, &[]);
     assert_eq!(process.exit().await.code(), Some(127));
+}
+
+#[tokio::test]
+async fn a_command_after_the_flags_has_the_terminal_and_gives_it_back() {
+    let fabric = Fabric::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    // On a terminal of its own. What follows the sidecar reads from it, too.
+    let command = format!(
+        "{} --proxy=true --http_listener_port=0 --admin_port=0 --registry_url={} \
+         --controller_url={} -- /bin/sh -c 'read line; echo \"got $line\" > first; exit 6'; \
+         echo $? > code; read line; echo \"got $line\" > second",
+        binary("a8sidecar").display(),
+        fabric.registry.url,
+        fabric.controller.url
+    );
+    let mut script = Command::new("script")
+        .args(["--quiet", "--command", &command, "/dev/null"])
+        .current_dir(&folder)
+        .env_clear()
+        .env("SHELL", "/bin/sh")
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut typed = script.stdin.take().unwrap();
+    typed.write_all(b"one\n").unwrap();
+    assert_eq!(said(&folder.path().join("first")).await, "got one");
+    assert_eq!(said(&folder.path().join("code")).await, "6");
+    typed.write_all(b"two\n").unwrap();
+    assert_eq!(said(&folder.path().join("second")).await, "got two");
+    let _ = script.kill();
+    script.wait().unwrap();
+}
+
+#[tokio::test]
+async fn the_commands_are_shown() {
+    let fabric = Fabric::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let more = command(folder.path(), WAITS) + "- cmd: [/bin/sh, -c, 'exit 3']\n";
+    let sidecar = fabric.sidecar_at(ports::free(), "app", "v1", &more).await;
+    said(&folder.path().join("ready")).await;
+    let commands = wait::until("the second to end", || async {
+        let told = sidecar.admin("/state").await["commands"].clone();
+        match told[1]["state"] == "ended" {
+            true => Ok(told),
+            false => Err(told.to_string()),
+        }
+    })
+    .await;
+    let names = (&commands[0]["name"], &commands[1]["name"]);
+    assert_eq!(names, (&json!("sh"), &json!("sh-2")));
+    assert_eq!(commands[1]["code"], 3);
+    assert_eq!(commands[0]["state"], "running");
+    assert!(commands[0]["pid"].as_u64().unwrap() > 1);
+    let metrics = a8_tests::server::client().get(format!("{}/metrics", sidecar.admin));
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    assert!(
+        metrics.contains("a8_command_up{command=\"sh\"} 1\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("a8_command_up{command=\"sh-2\"} 0\n"),
+        "{metrics}"
+    );
 }

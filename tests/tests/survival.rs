@@ -142,3 +142,39 @@ async fn the_same_in_a_cluster() {
     cluster.api.start_again().await;
     answered_by(&after, "reviews", &["v1"]).await;
 }
+
+#[tokio::test]
+async fn a_sidecar_is_who_it_was_while_nobody_says_who_it_is() {
+    let cluster = Cluster::start().await;
+    let _v1 = cluster.pod("reviews", "v1").await;
+    let _v2 = cluster.pod("reviews", "v2").await;
+    let web = cluster.pod("web", "v1").await;
+    cluster.rule(
+        "for-web",
+        &json!({"destination": "reviews",
+            "match": {"source": {"name": "unknown", "tags": ["app=web"]}},
+            "route": {"backends": [{"tags": ["version=v2"]}]}}),
+    );
+    let state = tempfile::tempdir().unwrap();
+    let token = cluster.sidecar_token();
+    let config = json!({"kubernetes": {"pod_name": web.name},
+        "proxy_config": {"state_dir": state.path()}});
+    let before = cluster.sidecar_as(&token, config.clone()).await;
+    answered_by(&before, "reviews", &["v2"]).await;
+    kept(&state, "rules.state", &["for-web"]).await;
+    kept(&state, "instances.state", &["version=v2"]).await;
+    kept(&state, "identity.state", &["app=web"]).await;
+    drop(before);
+    cluster.api.stop().await;
+    let after = cluster.sidecar_as(&token, config).await;
+    for answer in after.get_many("/reviews/", 50).await {
+        assert_eq!(answer, Ok("reviews/v2".to_owned()));
+    }
+    // It is another pod's, or nobody's.
+    let other = json!({"kubernetes": {"pod_name": "other"},
+        "proxy_config": {"state_dir": state.path(), "start_timeout": "100ms"}});
+    let other = cluster.sidecar_begun(&token, other).await;
+    let told = "what is kept on disk is not used";
+    let line = other.process.logged(told).await;
+    assert_eq!(line["what"], "identity");
+}

@@ -19,6 +19,7 @@ use tracing::{debug, info, warn};
 
 use super::patience::{Patient, Turns};
 use super::{Hands, Limits};
+use crate::manager;
 use crate::task::Stop;
 
 /// How long accepting rests after it failed, as it does when no file descriptor is left.
@@ -48,17 +49,19 @@ pub enum ListenError {
     },
 }
 
-/// Opens a listener.
+/// Opens a listener, or takes the one that the service manager has opened.
 ///
 /// # Errors
 /// [`ListenError`], which tells a port in use from other failures.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => ListenError::InUse { address },
-            _ => ListenError::Other { address, source },
-        })
+    let bound = match manager::tcp(address) {
+        Some(given) => TcpListener::from_std(given),
+        None => TcpListener::bind(address).await,
+    };
+    bound.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse { address },
+        _ => ListenError::Other { address, source },
+    })
 }
 
 /// Serves `router` on `listener` until `stop` fires, then gives what is in flight up to

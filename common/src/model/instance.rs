@@ -156,11 +156,13 @@ pub struct Instance {
 }
 
 /// A version of HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HttpVersion {
     /// HTTP/1.1.
+    #[serde(rename = "http/1.1")]
     One,
     /// HTTP/2.
+    #[serde(rename = "h2")]
     Two,
 }
 

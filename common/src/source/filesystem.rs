@@ -15,7 +15,7 @@ mod instances;
 mod rules;
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -127,7 +127,7 @@ impl<T: Item> File<T> {
                 link.connected = problem.is_none();
                 link.problem = problem.clone();
                 if problem.is_none() {
-                    link.last_contact = Some(SystemTime::now());
+                    link.last_contact = Some(Instant::now());
                 }
             });
             changes.next().await;

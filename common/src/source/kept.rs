@@ -8,6 +8,8 @@
 //! A disk that is full or cannot be written to is told once, and changes nothing else.
 
 mod file;
+mod record;
+mod sealed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +26,8 @@ use crate::task::Stop;
 use crate::view::{Preload, Publisher, Snapshot, View};
 use crate::watch::Wire;
 
-pub use file::{MAX_BYTES, ReadError};
+pub use record::Record;
+pub use sealed::{MAX_BYTES, ReadError};
 
 /// When the state is written, and how long its peer is waited for.
 #[derive(Debug, Clone, Copy)]

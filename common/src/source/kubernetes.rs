@@ -8,7 +8,7 @@
 mod instances;
 mod rules;
 
-use std::time::SystemTime;
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -78,7 +78,7 @@ impl Teller {
         self.link.send_modify(|link| {
             link.connected = trouble.is_none();
             if link.connected {
-                link.last_contact = Some(SystemTime::now());
+                link.last_contact = Some(Instant::now());
             }
             link.left_out = left_out;
             link.problem = trouble.or(remark).map(|all| shortened(all, MAX_PROBLEM));

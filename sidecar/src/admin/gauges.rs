@@ -1,21 +1,22 @@
 //! How fresh the state is, and who is ejected, as metrics.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use a8_common::source::Link;
 use prometheus::core::{Collector, Desc};
 use prometheus::{GaugeVec, Opts, proto};
 use tokio::sync::watch;
 
-use super::Proxy;
 use super::status::seconds_since;
+use super::{Known, Proxy};
 use crate::proxy::Routes;
 use crate::state::Applied;
 
 /// Revision, age and connection of each source, read when somebody asks.
 pub struct Gauges {
-    proxy: Proxy,
+    known: Known,
+    proxy: Option<Proxy>,
     revision: GaugeVec,
     age: GaugeVec,
     connected: GaugeVec,
@@ -25,18 +26,16 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    /// The gauges of `proxy`.
+    /// The gauges of what is `known`, and of the proxy where there is one.
     ///
     /// # Errors
     /// Only if the names were wrong.
-    pub fn new(proxy: Proxy) -> Result<Self, prometheus::Error> {
+    pub fn new(known: Known, proxy: Option<Proxy>) -> Result<Self, prometheus::Error> {
         let gauge = |name, help| GaugeVec::new(Opts::new(name, help), &["kind"]);
         Ok(Self {
+            known,
             proxy,
-            revision: gauge(
-                "a8_config_revision",
-                "The newest change that requests are routed by",
-            )?,
+            revision: gauge("a8_config_revision", "The newest change that was taken in")?,
             age: gauge(
                 "a8_config_age_seconds",
                 "Seconds since the source was last heard of",
@@ -61,7 +60,7 @@ impl Gauges {
     }
 
     fn set(&self, kind: &str, applied: &Applied, link: &watch::Receiver<Link>) {
-        let (connected, left_out, heard): (bool, usize, Option<SystemTime>) = {
+        let (connected, left_out, heard): (bool, usize, Option<Instant>) = {
             let link = link.borrow();
             let heard = link.last_contact.or(applied.at);
             (link.connected, link.left_out, heard)
@@ -69,7 +68,7 @@ impl Gauges {
         self.revision
             .with_label_values(&[kind])
             .set(applied.revision.0 as f64);
-        if let Some(age) = heard.and_then(seconds_since) {
+        if let Some(age) = heard.map(seconds_since) {
             self.age.with_label_values(&[kind]).set(age);
         }
         self.connected
@@ -102,10 +101,18 @@ impl Collector for Gauges {
     }
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
-        let status = self.proxy.status.borrow().clone();
-        self.set("instances", &status.instances, &self.proxy.instances.link);
-        self.set("rules", &status.rules, &self.proxy.rules.link);
-        for kept in &*self.proxy.certificates {
+        let Known {
+            status,
+            instances,
+            rules,
+        } = &self.known;
+        let status = status.borrow().clone();
+        self.set("instances", &status.instances, &instances.link);
+        if let Some(rules) = rules {
+            self.set("rules", &status.rules, &rules.link);
+        }
+        let certificates = self.proxy.iter().flat_map(|proxy| &*proxy.certificates);
+        for kept in certificates {
             let good = kept.standing.borrow().problem.is_none();
             let gauge = self.certificates.with_label_values(&[kept.kind]);
             gauge.set(f64::from(u8::from(good)));
@@ -114,8 +121,10 @@ impl Collector for Gauges {
         let mut families: Vec<_> = all.flat_map(Collector::collect).collect();
         // Made anew each time, so that services that are gone leave nothing behind.
         if let Ok(gauge) = GaugeVec::new(self.ejected.clone(), &["destination"]) {
-            for (service, count) in ejected(&self.proxy.routes.load()) {
-                gauge.with_label_values(&[service]).set(count as f64);
+            if let Some(proxy) = &self.proxy {
+                for (service, count) in ejected(&proxy.routes.load()) {
+                    gauge.with_label_values(&[service]).set(count as f64);
+                }
             }
             families.extend(gauge.collect());
         }

@@ -1,7 +1,7 @@
 //! `/state`: what has been taken in, how old it is, and whether the control plane is there.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::Instant;
 
 use a8_common::model::{Epoch, Revision};
 use a8_common::source::Feed;
@@ -14,6 +14,7 @@ use super::Sidecar;
 use crate::health;
 use crate::register::Standing;
 use crate::state::Applied;
+use crate::supervise;
 
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -33,12 +34,15 @@ pub(super) struct Report {
     /// The checks of the service, where there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     checks: Vec<health::State>,
+    /// The supervised commands, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    commands: Vec<supervise::State>,
 }
 
 #[derive(Serialize)]
 struct Source {
     epoch: Option<Epoch>,
-    /// The newest change that requests are routed by.
+    /// The newest change that was taken in.
     revision: Revision,
     items: usize,
     /// Items that the source no longer knows, kept for a while.
@@ -55,28 +59,27 @@ struct Source {
 #[derive(Serialize)]
 struct Certificates {
     /// Seconds since those in use were read.
-    age_seconds: Option<f64>,
+    age_seconds: f64,
     /// Why the files as they are now are not in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
 
 pub(super) async fn show(State(sidecar): State<Sidecar>) -> Json<Report> {
-    let status = sidecar.proxy.as_ref().map(|p| p.status.borrow().clone());
-    let source = |pick: fn(&super::Proxy, Applied, Applied) -> Source| {
-        let status = status.clone()?;
-        let proxy = sidecar.proxy.as_ref()?;
-        Some(pick(proxy, status.instances, status.rules))
-    };
+    let known = sidecar.known.as_ref();
+    let status = known.map(|known| known.status.borrow().clone());
+    let status = status.unwrap_or_default();
+    let rules = known.and_then(|known| known.rules.as_ref());
     Json(Report {
         identity: sidecar.me.load().label.to_string(),
-        routing: status.as_ref().is_some_and(|s| s.routing),
+        routing: status.routing,
         draining: sidecar.drain.fired(),
-        instances: source(|proxy, instances, _| Source::of(&proxy.instances, instances)),
-        rules: source(|proxy, _, rules| Source::of(&proxy.rules, rules)),
+        instances: known.map(|known| Source::of(&known.instances, status.instances)),
+        rules: rules.map(|rules| Source::of(rules, status.rules)),
         certificates: sidecar.proxy.as_ref().map(certificates).unwrap_or_default(),
         registration: sidecar.registration.as_ref().map(|r| r.borrow().clone()),
         checks: sidecar.checks.borrow().checks.clone(),
+        commands: sidecar.commands.borrow().clone(),
     })
 }
 
@@ -100,14 +103,14 @@ impl Source {
             revision: applied.revision,
             items: applied.items,
             held: applied.held,
-            age_seconds: applied.at.and_then(seconds_since),
+            age_seconds: applied.at.map(seconds_since),
             connected: link.connected,
-            last_contact_seconds: link.last_contact.and_then(seconds_since),
+            last_contact_seconds: link.last_contact.map(seconds_since),
             problem: link.problem,
         }
     }
 }
 
-pub(super) fn seconds_since(at: SystemTime) -> Option<f64> {
-    at.elapsed().ok().map(|age| age.as_secs_f64())
+pub(super) fn seconds_since(at: Instant) -> f64 {
+    at.elapsed().as_secs_f64()
 }

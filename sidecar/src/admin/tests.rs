@@ -14,17 +14,21 @@ async fn admin(fabric: &Fabric) -> (SocketAddr, Sidecar, Tasks) {
     let proxy = Proxy {
         routes: fabric.routes.clone(),
         affinity: fabric.affinity.clone(),
+        certificates: Arc::default(),
+    };
+    let known = Known {
         status: fabric.status.clone(),
         instances: fabric.feeds.0.clone(),
-        rules: fabric.feeds.1.clone(),
-        certificates: Arc::default(),
+        rules: Some(fabric.feeds.1.clone()),
     };
     let sidecar = Sidecar {
         me: crate::proxy::Me::shared("web:v1".parse().unwrap()),
         config: Arc::new(json!({"registry": {"token": "***"}})),
+        known: Some(known.clone()),
         proxy: Some(proxy.clone()),
         registration: None,
         checks: watch::channel(Report::default()).1,
+        commands: watch::channel(Vec::new()).1,
         log: telemetry::init(&telemetry::Config::default()),
         drain: Stop::new(),
     };
@@ -34,7 +38,7 @@ async fn admin(fabric: &Fabric) -> (SocketAddr, Sidecar, Tasks) {
         .register(Box::new(crate::proxy::Export(fabric.metrics.clone())))
         .unwrap();
     registry
-        .register(Box::new(Gauges::new(proxy).unwrap()))
+        .register(Box::new(Gauges::new(known, Some(proxy)).unwrap()))
         .unwrap();
     let server = Server {
         limits: Limits::default(),

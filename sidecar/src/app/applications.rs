@@ -4,14 +4,14 @@ use std::io;
 use std::time::Duration;
 
 use a8_common::task::Tasks;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
+use prometheus::Registry;
+use tokio::time::Instant;
+use tracing::info;
 
+use super::StartError;
 use crate::config::Config;
 use crate::proxy::Proxy;
-use crate::state::Status;
-use crate::supervise::{Command, Interrupts, Reaper, Supervisor};
+use crate::supervise::{Board, Command, Interrupts, Reaper, Supervisor};
 
 /// How long calls may go on that are in flight when the last process has ended, where the
 /// time for all of them is over.
@@ -20,7 +20,7 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 /// The supervised processes, from before their start to their end.
 pub(super) struct Applications {
     commands: Vec<Command>,
-    start_timeout: Duration,
+    board: Board,
     stop_grace: Duration,
     reaper: Reaper,
     interrupts: Interrupts,
@@ -31,14 +31,24 @@ pub(super) struct Applications {
 
 impl Applications {
     /// Prepares what `config` asks for, with a reaper that runs as one of `tasks` also when
-    /// that is nothing: the first process of a container inherits children.
+    /// that is nothing: the first process of a container inherits children. They are metrics of
+    /// `registry`.
     ///
     /// # Errors
     /// Signals cannot be listened for.
-    pub(super) fn new(config: &Config, tasks: &Tasks) -> io::Result<Self> {
+    pub(super) fn new(
+        config: &Config,
+        registry: &Registry,
+        tasks: &Tasks,
+    ) -> Result<Self, StartError> {
+        let board = Board::new(&config.commands, registry)?;
+        Self::prepare(config, board, tasks).map_err(StartError::Signals)
+    }
+
+    fn prepare(config: &Config, board: Board, tasks: &Tasks) -> io::Result<Self> {
         Ok(Self {
             commands: config.commands.clone(),
-            start_timeout: config.start_timeout,
+            board,
             stop_grace: config.stop_grace,
             reaper: Reaper::start(tasks)?,
             interrupts: Interrupts::listen()?,
@@ -57,21 +67,27 @@ impl Applications {
         !self.commands.is_empty()
     }
 
-    /// Starts them once there is something to route by, if there is a proxy that says so, and
-    /// waits for the end of the first whose end is that of the sidecar. Returns its code.
+    /// How they stand.
+    pub(super) fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Starts them, and waits for the end of the first whose end is that of the sidecar.
+    /// Returns its code.
     ///
     /// Cancel-safe: what was started goes on.
-    pub(super) async fn run(&mut self, proxy: Option<watch::Receiver<Status>>) -> u8 {
+    pub(super) async fn run(&mut self) -> u8 {
         if !self.any() {
             return std::future::pending().await;
         }
-        if let Some(mut status) = proxy {
-            let routing = status.wait_for(|status| status.routing);
-            if timeout(self.start_timeout, routing).await.is_err() {
-                warn!("there is nothing to route by yet, the commands are started all the same");
-            }
-        }
-        let supervisor = Supervisor::start(&self.commands, &self.reaper, &self.tasks);
+        let Self {
+            commands,
+            reaper,
+            board,
+            tasks,
+            ..
+        } = self;
+        let supervisor = Supervisor::start(commands, reaper, board, tasks);
         self.supervisor.insert(supervisor).ended().await
     }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use a8_common::peer::Peer;
 use a8_common::rule::RuleSource;
+#[cfg(feature = "kubernetes")]
+use a8_common::source::kept::Record;
 use a8_common::source::kept::{self, Pace, Place};
 use a8_common::source::{self, Discovery, amalgam8, filesystem};
 use a8_common::task::Tasks;
@@ -58,7 +60,13 @@ impl Sources {
         let pod = config.pod.as_ref().filter(|_| asked);
         let (known, is_known) = watch::channel(complete || pod.is_none());
         if let (Some(cluster), Some(pod)) = (&self.cluster, pod) {
-            crate::identity::follow(cluster.clone(), pod.clone(), itself, caller, known, tasks);
+            let record = self.state_dir.as_ref().map(|folder| Record {
+                folder: folder.clone(),
+                kind: "identity",
+                origin: format!("pod {pod} in namespace {}", cluster.namespace),
+            });
+            let (cluster, pod) = (cluster.clone(), pod.clone());
+            crate::identity::follow(cluster, pod, itself, caller, known, record, tasks);
         }
         is_known
     }

@@ -65,6 +65,7 @@ fn trailing(settings: &Settings) -> Option<Command> {
         env: Vec::new(),
         on_exit: OnExit::Terminate,
         kill_group: false,
+        terminal: true,
     })
 }
 
@@ -82,6 +83,7 @@ fn command(entry: &Entry, problems: &mut Vec<Problem>) -> Option<Command> {
             End::Ignore => OnExit::Ignore,
         },
         kill_group: entry.kill_group,
+        terminal: false,
     })
 }
 

@@ -322,7 +322,7 @@ const LIFE: Group = Group {
         Setting::new(
             "start_timeout",
             PATIENCE,
-            "How long supervised commands wait for the first routing state",
+            "How long callers and supervised commands wait at the start for something to route by",
         )
         .at("proxy_config.start_timeout")
         .or("10s"),

@@ -20,7 +20,10 @@ struct Entry {
 pub(super) fn read(settings: &Settings, http: Listen) -> Vec<TcpProxy> {
     let entries: Option<Vec<Entry>> = settings.section("tcp_proxies").flatten();
     let entries = entries.unwrap_or_default();
-    let others = ["http_listener_port", "admin_port"];
+    let mut others = vec!["http_listener_port", "admin_port"];
+    if settings.flag("dns") {
+        others.push("dns_port");
+    }
     for (at, entry) in entries.iter().enumerate() {
         let port = entry.listener_port;
         let refuse = |why: String| {
@@ -32,7 +35,7 @@ pub(super) fn read(settings: &Settings, http: Listen) -> Vec<TcpProxy> {
         if let Some(first) = entries[..at].iter().position(|e| e.listener_port == port) {
             refuse(format!("{port} is the port of [{first}], too"));
         }
-        for name in others {
+        for name in &others {
             if settings.port(name) == Some(port) {
                 refuse(format!("{port} is the {name}, too"));
             }

@@ -12,12 +12,13 @@ use a8_common::model::{Epoch, Instance, InstanceId};
 use a8_common::task::Stop;
 use a8_common::view::{Subscription, Update};
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::entry::{Entry, Place};
 use super::index::Index;
 use super::name::{Domain, key_of};
-use crate::state::Names;
+use crate::state::{Names, Status};
 
 /// The owner of the index; [`run`](Keeper::run) is its task.
 pub(super) struct Keeper {
@@ -34,17 +35,22 @@ pub(super) struct Keeper {
     until: Option<Instant>,
     latest: Index,
     index: Arc<ArcSwap<Index>>,
+    /// What is to be said once it is in effect.
+    now: Status,
+    status: watch::Sender<Status>,
 }
 
 impl Keeper {
     /// One that publishes what `updates` bring into the returned index, which is empty yet.
     /// Host names are looked up by `names`. What a new epoch does not know is kept for `grace`.
+    /// How far it has come is said on the returned channel.
     pub(super) fn new(
         updates: Subscription<Instance>,
         domain: &Domain,
         names: Names,
         grace: Duration,
-    ) -> (Self, Arc<ArcSwap<Index>>) {
+    ) -> (Self, Arc<ArcSwap<Index>>, watch::Receiver<Status>) {
+        let (status, told) = watch::channel(Status::default());
         let index = Arc::new(ArcSwap::default());
         let keeper = Self {
             updates,
@@ -58,8 +64,10 @@ impl Keeper {
             until: None,
             latest: Index::default(),
             index: index.clone(),
+            now: Status::default(),
+            status,
         };
-        (keeper, index)
+        (keeper, index, told)
     }
 
     /// Takes in what comes until `stop` fires or the source has ended; `ready` is good once
@@ -93,6 +101,7 @@ impl Keeper {
     }
 
     fn take(&mut self, update: Update<Instance>, touched: &mut BTreeSet<Arc<[u8]>>) {
+        self.now.instances.note(&update);
         match update {
             Update::Change(change) => {
                 self.latest.revision = change.revision;
@@ -187,6 +196,9 @@ impl Keeper {
             }
         }
         self.index.store(Arc::new(self.latest.clone()));
+        let instances = &mut self.now.instances;
+        (instances.items, instances.held) = (self.places.len(), self.held.len());
+        self.status.send_replace(self.now.clone());
     }
 }
 
@@ -209,7 +221,7 @@ mod tests {
         let tasks = Tasks::new(Stop::new());
         let names = Names::start(crate::state::system(), &tasks);
         let domain: Domain = "amalgam8".parse().unwrap();
-        let (keeper, index) = Keeper::new(view.subscribe(), &domain, names, GRACE);
+        let (keeper, index, status) = Keeper::new(view.subscribe(), &domain, names, GRACE);
         let ready = Health::new().condition("dns");
         tasks.spawn("dns index", keeper.run(ready, tasks.stop().clone()));
         let web = |n: usize| Arc::new(instance("web", "", &format!("10.0.0.{n}:80")));
@@ -232,6 +244,9 @@ mod tests {
         eventually(async || index.load().revision == Revision(2)).await;
         tokio::time::sleep(GRACE - Duration::from_secs(2)).await;
         assert_eq!(known(), 3);
+        let told = status.borrow().instances.clone();
+        assert_eq!((told.items, told.held), (3, 1));
+        assert_eq!((told.epoch, told.revision), (Some(second), Revision(2)));
         tokio::time::sleep(Duration::from_secs(4)).await;
         assert_eq!(known(), 2);
     }

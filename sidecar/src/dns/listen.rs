@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use a8_common::manager;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 use tracing::debug;
@@ -75,7 +76,7 @@ pub(super) struct Bound {
     pub(super) tcp: TcpListener,
 }
 
-/// Binds all sockets; where any free port is asked for, all get the same.
+/// Binds all sockets, but those that the service manager has bound already; where any free port is asked for, all get the same.
 ///
 /// # Errors
 /// [`ListenError`] for the first address that cannot be had. Of the loopback, a family that
@@ -140,6 +141,9 @@ fn bind_one(address: SocketAddr) -> Result<Bound, ListenError> {
 }
 
 fn stream(address: SocketAddr) -> io::Result<TcpListener> {
+    if let Some(given) = manager::tcp(address) {
+        return TcpListener::from_std(given);
+    }
     let socket = socket(address, Type::STREAM, Protocol::TCP)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -148,6 +152,9 @@ fn stream(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
+    if let Some(given) = manager::udp(address) {
+        return UdpSocket::from_std(given);
+    }
     let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
     // A smaller one does as well.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);

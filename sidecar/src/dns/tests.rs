@@ -61,7 +61,7 @@ impl Kit {
             grace: DEADLINE,
         };
         let (health, registry) = (Health::new(), Registry::new());
-        let at = start(&config, &feed, names, (&health, &registry), &tasks).unwrap();
+        let (at, _) = start(&config, &feed, names, (&health, &registry), &tasks).unwrap();
         Self {
             instances,
             epoch: Epoch::fresh(),

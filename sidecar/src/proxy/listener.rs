@@ -7,7 +7,9 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use a8_common::manager;
 use a8_common::task::Stop;
+use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
@@ -15,8 +17,10 @@ use tracing::{debug, warn};
 use super::converse::converse;
 use super::worker::Worker;
 
-/// The most connections of callers that one worker holds.
-const MAX_CONNECTIONS: usize = 16_384;
+/// The most connections of callers that one worker holds, however many files may be open.
+const MAX_CALLERS: u64 = 16_384;
+/// Files that are open beside the connections of callers and those to instances.
+const OTHER_FILES: u64 = 32;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 /// Pauses after a failed accept: descriptors do not come back by asking at once.
@@ -41,7 +45,8 @@ impl fmt::Display for Listen {
     }
 }
 
-/// Binds one listener for each worker, all to the same port.
+/// Binds one listener for each worker, all to the same port. If the service manager has bound
+/// it already, all workers accept from its socket.
 ///
 /// # Errors
 /// The address is in use or may not be bound.
@@ -50,6 +55,12 @@ pub(super) fn bind(listen: Listen, workers: usize) -> io::Result<Vec<std::net::T
         Listen::At(address) => address,
         Listen::Any(port) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
     };
+    if let Some(given) = manager::tcp(address) {
+        let copies = (1..workers).map(|_| given.try_clone());
+        let mut all = copies.collect::<io::Result<Vec<_>>>()?;
+        all.push(given);
+        return Ok(all);
+    }
     // Listeners that share a port would share it with those of a stranger, too, without
     // anybody being told. So the first is bound alone: that fails when the port is taken.
     let alone = match socket(address, false) {
@@ -93,10 +104,20 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener
     Ok(socket.into())
 }
 
+/// The most callers of one kind, of HTTP or of `tcp` proxies, that each of the workers has at a
+/// time. Each may need a connection to an instance, too: if callers could take all files that
+/// the process may open, there would be none left to serve them.
+pub(super) fn most_callers(workers: usize, tcp: bool) -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let shares = 2 * workers.max(1) as u64 * if tcp { 2 } else { 1 };
+    let share = files.saturating_sub(OTHER_FILES) / shares;
+    share.clamp(1, MAX_CALLERS) as usize
+}
+
 /// Accepts callers that speak HTTP until `close` fires.
 pub(super) async fn accept_http(worker: &Rc<Worker>, listener: TcpListener, close: &Stop) {
     let room = async || {
-        while worker.connections.len() >= MAX_CONNECTIONS {
+        while worker.connections.len() >= worker.shared.max_callers {
             worker.connections.ended.notified().await;
         }
     };

@@ -28,9 +28,6 @@ use super::worker::Worker;
 use reach::{Failure, Reached, reach};
 use record::Record;
 
-/// The most connections that one worker holds, of all its TCP proxies.
-const MAX_CONNECTIONS: usize = 16_384;
-
 /// A port that leads to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TcpProxy {
@@ -104,7 +101,7 @@ pub(super) async fn accept(
     listener: TcpListener,
     close: &Stop,
 ) {
-    let room = async || worker.streams.fewer_than(MAX_CONNECTIONS).await;
+    let room = async || worker.streams.fewer_than(worker.shared.max_callers).await;
     let open = |stream, peer| {
         let counted = Counted::new(worker, port);
         let (worker, port) = (worker.clone(), port.clone());

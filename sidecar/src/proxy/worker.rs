@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use a8_common::model::ServiceName;
-use a8_common::task::Stop;
 use arc_swap::{ArcSwap, Cache};
 use http::request::Parts;
 use tokio::net::TcpListener;
@@ -123,7 +122,7 @@ impl Worker {
         };
         tokio::select! {
             () = housekeeping => {}
-            () = self.serve(http, tcp, &ending.close) => {}
+            () = self.serve(http, tcp, &ending) => {}
             () = ending.abort.wait() => {}
         }
         // The tasks hold the worker, and the worker holds the tasks.
@@ -137,8 +136,11 @@ impl Worker {
         self: &Rc<Self>,
         http: TcpListener,
         tcp: Vec<(Arc<Port>, TcpListener)>,
-        close: &Stop,
+        Ending { open, close, .. }: &Ending,
     ) {
+        if close.race(open.wait()).await.is_none() {
+            return;
+        }
         let http = async {
             listener::accept_http(self, http, close).await;
             self.connections.close();

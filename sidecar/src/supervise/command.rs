@@ -29,6 +29,8 @@ pub struct Command {
     pub on_exit: OnExit,
     /// Whether signals go to its whole process group, and not to itself alone.
     pub kill_group: bool,
+    /// Whether it is given the terminal, where there is one.
+    pub terminal: bool,
 }
 
 impl Command {

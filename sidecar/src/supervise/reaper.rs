@@ -17,6 +17,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use a8_common::manager;
 use a8_common::task::{Stop, Tasks};
 use rustix::io::Errno;
 use rustix::process::{
@@ -120,6 +121,10 @@ impl Reaper {
     /// Those of [`std::process::Command::spawn`].
     pub fn spawn(&self, mut command: std::process::Command) -> io::Result<Child> {
         command.process_group(0);
+        // What the service manager says to us is nothing to others.
+        for variable in manager::VARIABLES {
+            command.env_remove(variable);
+        }
         let (exit, status) = watch::channel(None);
         // Also for what std does by itself: it waits for a child that could not load its
         // program.
@@ -159,6 +164,11 @@ impl Child {
     /// Its process id, which is that of its group, too.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_pid()
+    }
+
+    /// Its process group.
+    pub(super) fn group(&self) -> Pid {
+        self.pid
     }
 
     /// How it ended, if it has.

@@ -10,9 +10,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
+use super::board::{Board, Phase};
 use super::command::{Command, OnExit, code, code_of_failure};
 use super::reaper::{Child, Reaper};
 use super::signals::Forwarded;
+use super::terminal::Lent;
 
 /// How long the system may take to end what is killed.
 const LAST_GRACE: Duration = Duration::from_secs(5);
@@ -21,11 +23,23 @@ const LAST_GRACE: Duration = Duration::from_secs(5);
 struct Process {
     program: String,
     child: Child,
+    /// Its place on the board.
+    at: usize,
     on_exit: OnExit,
     kill_group: bool,
 }
 
 impl Process {
+    fn new(command: &Command, child: Child, at: usize) -> Self {
+        Self {
+            program: command.program.clone(),
+            child,
+            at,
+            on_exit: command.on_exit,
+            kill_group: command.kill_group,
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         match self.kill_group {
             true => self.child.signal_group(signal),
@@ -42,8 +56,15 @@ impl Process {
     }
 
     /// Waits for its end, and says what it was.
-    async fn follow(self: Arc<Self>, ended: Arc<watch::Sender<Option<u8>>>) {
+    async fn follow(
+        self: Arc<Self>,
+        terminal: Option<Lent>,
+        ended: Arc<watch::Sender<Option<u8>>>,
+        board: Board,
+    ) {
         let code = code(self.child.wait().await);
+        drop(terminal);
+        board.set(self.at, Phase::Ended { code });
         let (command, pid) = (&self.program, self.child.pid());
         info!(command, pid, code, "a command has ended");
         if self.on_exit == OnExit::Terminate {
@@ -72,9 +93,9 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Starts `commands`, and passes SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH on to them, as
-    /// `tasks`, as long as these run. What cannot be started has ended with 127 or 126: if it
+    /// `tasks`, as long as these run. How they stand is said on `board`. What cannot be started has ended with 127 or 126: if it
     /// was to terminate the sidecar, no more are started.
-    pub fn start(commands: &[Command], reaper: &Reaper, tasks: &Tasks) -> Self {
+    pub fn start(commands: &[Command], reaper: &Reaper, board: &Board, tasks: &Tasks) -> Self {
         let signals = match commands {
             [] => None,
             _ => Forwarded::listen()
@@ -84,18 +105,31 @@ impl Supervisor {
         let (sender, ended) = watch::channel(None);
         let sender = Arc::new(sender);
         let mut processes = Vec::new();
-        for command in commands {
-            match reaper.spawn(command.to_process()) {
-                Ok(child) => processes.push(run(command, child, &sender, tasks)),
-                Err(e) if command.on_exit == OnExit::Terminate => {
-                    error!(command = command.program, error = %e, "a command cannot be started");
-                    first(&sender, code_of_failure(&e));
-                    break;
+        for (at, command) in commands.iter().enumerate() {
+            let error = match reaper.spawn(command.to_process()) {
+                Ok(child) => {
+                    let pid = child.pid();
+                    info!(command = command.program, pid, "a command was started");
+                    board.set(at, Phase::Running { pid });
+                    let terminal = command.terminal.then(|| Lent::to(child.group())).flatten();
+                    let process = Arc::new(Process::new(command, child, at));
+                    let follow = process
+                        .clone()
+                        .follow(terminal, sender.clone(), board.clone());
+                    tasks.spawn("command", follow);
+                    processes.push(process);
+                    continue;
                 }
-                Err(e) => {
-                    warn!(command = command.program, error = %e, "a command cannot be started");
-                }
+                Err(error) => error,
+            };
+            let code = code_of_failure(&error);
+            board.set(at, Phase::Ended { code });
+            if command.on_exit == OnExit::Terminate {
+                error!(command = command.program, %error, "a command cannot be started");
+                first(&sender, code);
+                break;
             }
+            warn!(command = command.program, %error, "a command cannot be started");
         }
         let processes: Arc<[_]> = processes.into();
         if let Some(signals) = signals {
@@ -159,27 +193,6 @@ impl Drop for Supervisor {
     fn drop(&mut self) {
         self.forward(Signal::KILL);
     }
-}
-
-fn run(
-    command: &Command,
-    child: Child,
-    ended: &Arc<watch::Sender<Option<u8>>>,
-    tasks: &Tasks,
-) -> Arc<Process> {
-    info!(
-        command = command.program,
-        pid = child.pid(),
-        "a command was started"
-    );
-    let process = Arc::new(Process {
-        program: command.program.clone(),
-        child,
-        on_exit: command.on_exit,
-        kill_group: command.kill_group,
-    });
-    tasks.spawn("command", process.clone().follow(ended.clone()));
-    process
 }
 
 async fn pass_on(processes: Arc<[Arc<Process>]>, mut signals: Forwarded, stop: Stop) {

@@ -117,3 +117,21 @@ async fn a_taken_port_ends_it_with_the_setting_and_a_signal_in_order() {
     first.sidecar.process.signal(Signal::TERM);
     assert_eq!(first.sidecar.process.exit().await.code(), Some(0));
 }
+
+#[tokio::test]
+async fn it_says_how_far_it_has_come_without_a_proxy() {
+    let server = Server::start(&shop()).await;
+    let state = server.sidecar.admin("/state").await;
+    let instances = &state["instances"];
+    assert_eq!(
+        (&instances["items"], &instances["held"]),
+        (&json!(105), &json!(0))
+    );
+    assert_eq!(instances["connected"], true);
+    assert!(state.get("rules").is_none(), "{state}");
+    let metrics = reqwest::get(format!("{}/metrics", server.sidecar.admin)).await;
+    let metrics = metrics.unwrap().text().await.unwrap();
+    let line = "a8_control_plane_connected{kind=\"instances\"} 1\n";
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(!metrics.contains("kind=\"rules\""), "{metrics}");
+}

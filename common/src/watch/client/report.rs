@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::time::SystemTime;
+use std::time::Instant;
 
 use reqwest::Url;
 use tokio::sync::watch;
@@ -45,7 +45,7 @@ impl Report {
             news = !link.connected;
             *link = Link {
                 connected: true,
-                last_contact: Some(SystemTime::now()),
+                last_contact: Some(Instant::now()),
                 left_out: self.left_out.len(),
                 problem,
             };

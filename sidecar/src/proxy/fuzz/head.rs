@@ -93,6 +93,7 @@ fn serve() -> Serve {
         tls_client: tls::Client::system(),
         idle_timeout: crate::testkit::DEADLINE,
         max_request_body: 0,
+        max_callers: 1,
         affinity: Arc::new(AffinityKey::new(None).unwrap()),
         nudges: [Notify::new()].into(),
     };

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use a8_common::changes::Changes;
 use a8_common::task::Stop;
@@ -41,7 +41,7 @@ impl Content {
 #[derive(Debug, Clone)]
 pub struct Standing {
     /// When those in use were read.
-    pub loaded: SystemTime,
+    pub loaded: Instant,
     /// Why the files as they are now are not in use, if they are not.
     pub problem: Option<String>,
 }
@@ -72,7 +72,7 @@ pub(super) fn open<T>(
     let contents = read(&files)?;
     let now = Arc::new(ArcSwap::from_pointee(make(&contents)?));
     let (standing, _) = watch::channel(Standing {
-        loaded: SystemTime::now(),
+        loaded: Instant::now(),
         problem: None,
     });
     let keeper = Keeper {
@@ -119,7 +119,7 @@ impl<T: Send + Sync + 'static> Keeper<T> {
                 self.now.store(Arc::new(made));
                 info!(file, "certificates loaded anew");
                 self.standing.send_replace(Standing {
-                    loaded: SystemTime::now(),
+                    loaded: Instant::now(),
                     problem: None,
                 });
             }

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use a8_common::config::Secret;
+use prometheus::Registry;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use tokio::time::timeout;
 
-use super::super::{Command, Interrupts, OnExit, Supervisor};
+use super::super::{Board, Command, Interrupts, OnExit, Supervisor};
 use super::*;
 use crate::testkit::alone::alone;
 
@@ -22,11 +23,13 @@ impl Ground {
             env: vec![],
             on_exit: OnExit::Terminate,
             kill_group: false,
+            terminal: false,
         }
     }
 
     fn supervise(&self, commands: &[Command]) -> Supervisor {
-        Supervisor::start(commands, &self.reaper, &self.tasks)
+        let board = Board::new(commands, &Registry::new()).unwrap();
+        Supervisor::start(commands, &self.reaper, &board, &self.tasks)
     }
 }
 
@@ -51,6 +54,7 @@ fn program(name: &str) -> Command {
         env: vec![],
         on_exit: OnExit::Terminate,
         kill_group: false,
+        terminal: false,
     }
 }
 
