@@ -17,6 +17,7 @@
 //! | [`kubernetes`] | a cluster without nodes: an API server, pods, controllers and sidecars that ask it |
 //! | [`jwt`] | tokens, good and bad |
 //! | [`watch`] | a reader of a watch stream |
+//! | [`tools`] | programs of others: what `make test` installs |
 //! | [`wait`] | waiting for something that becomes true |
 //!
 //! A failure here is a failed test, so the kit panics with what it saw instead of handing
@@ -44,5 +45,6 @@ pub mod process;
 pub mod server;
 pub mod setup;
 pub mod soak;
+pub mod tools;
 pub mod wait;
 pub mod watch;

@@ -170,9 +170,29 @@ impl Process {
     }
 }
 
+/// The processes that it has started, and those that these have.
+fn descendants(pid: u32) -> Vec<Pid> {
+    let of = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let mut found = Vec::new();
+    let mut next = vec![i32::try_from(pid).unwrap()];
+    while let Some(pid) = next.pop() {
+        let children = of(pid).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|c| c.parse().ok()) {
+            next.push(child);
+            found.extend(Pid::from_raw(child));
+        }
+    }
+    found
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
+        // Applications of a sidecar outlive it when it is killed.
+        let orphans = descendants(self.id());
         self.kill();
+        for orphan in orphans {
+            let _ = kill_process(orphan, Signal::KILL);
+        }
         if thread::panicking() {
             let lines = self.stderr.lock().unwrap();
             let tail = &lines[lines.len().saturating_sub(40)..];

@@ -10,11 +10,10 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use a8_tests::{faulty, papers, setup};
+use a8_tests::{faulty, papers, setup, tools};
 
 mod callers;
 mod instances;
-mod tools;
 
 mod bodies;
 mod faults;

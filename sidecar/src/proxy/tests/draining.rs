@@ -91,6 +91,17 @@ async fn several_workers_share_a_port_that_no_stranger_can_share() {
         )
     };
     let first = start(Listen::Any(0)).unwrap();
+    // Callers wait until it is opened, and are not refused.
+    let early = request(
+        std::net::SocketAddr::from(([127, 0, 0, 1], first.address().port())),
+        "GET /s/",
+        &[],
+    );
+    let (early, ()) = tokio::join!(early, async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        first.open();
+    });
+    assert_eq!(early.status, 200);
     let port = first.address().port();
     let to = std::net::SocketAddr::from(([127, 0, 0, 1], port));
     for _ in 0..20 {

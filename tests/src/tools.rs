@@ -1,22 +1,30 @@
-//! Where the peers' programs are.
+//! Programs of others: what `make test` installs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use a8_tests::process::{Process, binary};
+use crate::process::{Process, binary};
 
 /// Where servers lie for those whose PATH does not say.
 const MORE: [&str; 2] = ["/usr/sbin", "/sbin"];
 
-/// A command that runs the installed program `name`.
+/// Where a program is installed, if it is.
 #[expect(
     clippy::disallowed_methods,
     reason = "where programs are is no configuration of ours"
 )]
-pub(crate) fn program(name: &str) -> Command {
+pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(MORE.map(PathBuf::from));
-    let found = folders.map(|f| f.join(name)).find(|p| p.is_file());
+    folders.map(|f| f.join(name)).find(|p| p.is_file())
+}
+
+/// A command that runs the installed program `name`.
+///
+/// # Panics
+/// When it is not installed.
+pub fn program(name: &str) -> Command {
+    let found = find(name);
     let mut command = Command::new(
         found.unwrap_or_else(|| panic!("{name} is not installed: run `make test`, which does it")),
     );
@@ -26,7 +34,10 @@ pub(crate) fn program(name: &str) -> Command {
 }
 
 /// A command that runs `script` of the folder of peers in Python.
-pub(crate) fn python(script: &str) -> Command {
+///
+/// # Panics
+/// When there is no Python with the packages of the peers.
+pub fn python(script: &str) -> Command {
     let target = binary("a8sidecar");
     let python = target
         .ancestors()
@@ -48,6 +59,6 @@ pub(crate) fn python(script: &str) -> Command {
 }
 
 /// Starts a server, which is killed when dropped.
-pub(crate) fn serve(name: &str, command: Command) -> Process {
+pub fn serve(name: &str, command: Command) -> Process {
     Process::spawn(name, command)
 }
