@@ -67,7 +67,7 @@ features: ## Build each package without its optional features
 	done
 
 test: binaries ## All tests, those over the real binaries included
-	@scripts/setup peers etcd kubectl
+	@scripts/setup peers etcd kubectl browser
 	@$(CARGO) test --workspace $(ARGS)
 
 # Each target is a test, too, which tries fewer inputs.
@@ -158,6 +158,11 @@ bench.kubernetes: build.sidecar ## A sidecar among 1,000 pods that come and go, 
 .PHONY: soak
 soak: build.registry build.controller build.sidecar ## 30 minutes under load and churn: errors, memory, open files (ARGS="--minutes 2")
 	@$(CARGO) bench --package a8-tests --bench soak -- $(ARGS)
+
+.PHONY: release
+release: build ## An archive of the static programs with manuals, completions, SBOM and checksums, in target/dist
+	@scripts/setup sbom
+	@scripts/release $(TARGET)/release $(TARGET)/dist
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -1,5 +1,11 @@
 //! The walk through the bookinfo demo, as its documentation tells it.
-#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step is a failed test"
+)]
+
+mod browser;
 
 use std::time::{Duration, Instant};
 
