@@ -23,6 +23,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 pub use check::duration;
+pub use command::command;
 pub use input::Input;
 pub use print::markdown;
 pub use problem::{Problem, Problems};

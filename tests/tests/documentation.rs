@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use a8_common::config::{Component, markdown};
 use a8_tests::fabric::Fabric;
+use a8_tests::process::binary;
 use a8_tests::server::client;
 
 const COMPONENTS: [&Component; 3] = [
@@ -42,35 +44,176 @@ fn the_settings_are_documented_as_they_are() {
     }
 }
 
+/// All pages, with their paths from the root.
+fn pages() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = Vec::new();
+    for folder in ["", "docs", "bench"] {
+        let entries = std::fs::read_dir(root.join(folder));
+        for entry in entries
+            .unwrap_or_else(|e| panic!("{folder}: {e}"))
+            .flatten()
+        {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".md") {
+                let page = Path::new(folder).join(name).display().to_string();
+                found.push((page.clone(), file(&page)));
+            }
+        }
+    }
+    found
+}
+
+/// The name that a heading is linked to by.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter_map(|c| match c {
+        ' ' => Some('-'),
+        c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c.to_ascii_lowercase()),
+        _ => None,
+    });
+    kept.collect()
+}
+
+fn anchors(page: &str) -> BTreeSet<String> {
+    let lines = page.lines().filter(|line| line.starts_with('#'));
+    lines
+        .map(|line| anchor(line.trim_start_matches('#').trim()))
+        .collect()
+}
+
 #[test]
-fn links_lead_to_files() {
+fn links_lead_to_files_and_headings() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut links = 0;
-    for page in [
-        "README.md",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-        "docs/api.md",
-        "docs/architecture.md",
-        "docs/configuration.md",
-        "docs/dns.md",
-        "docs/kubernetes.md",
-        "docs/operating.md",
-        "docs/rules.md",
-        "docs/tcp.md",
-    ] {
-        let text = file(page);
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
-        let folder = folder.parent().expect("a page is in a folder");
+    for (page, text) in pages() {
+        let at = root.join(&page);
+        let folder = at.parent().unwrap_or(&root);
         for rest in text.split("](").skip(1) {
-            let target = rest.split([')', '#']).next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") {
+            let whole = rest.split(')').next().unwrap_or_default();
+            if whole.contains("://") {
                 continue;
             }
             links += 1;
-            assert!(folder.join(target).exists(), "{page}: {target}");
+            let (target, heading) = whole.split_once('#').unwrap_or((whole, ""));
+            let target = match target {
+                "" => at.clone(),
+                path => folder.join(path),
+            };
+            assert!(target.exists(), "{page}: {whole}");
+            if !heading.is_empty() {
+                let there = std::fs::read_to_string(&target).unwrap_or_default();
+                assert!(anchors(&there).contains(heading), "{page}: {whole}");
+            }
         }
     }
-    assert!(links > 10, "only {links} links were found");
+    assert!(links > 50, "only {links} links were found");
+}
+
+/// Flags of others' programs that the pages name: of curl, docker, etcd, kubectl, a check of the
+/// reader's own.
+const FOREIGN: [&str; 7] = [
+    "--auto-compaction-mode",
+    "--auto-compaction-retention",
+    "--dns-search",
+    "--http2-prior-knowledge",
+    "--max-request-bytes",
+    "--quick",
+    "--server-side",
+];
+
+/// The words in a text that begin with `start` and go on with letters of names.
+fn words<'a>(text: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
+    let begins = text.match_indices(start).filter(|(at, _)| {
+        let before = text[..*at].chars().next_back();
+        !before.is_some_and(|c| c.is_ascii_alphanumeric() || "-_/.".contains(c))
+    });
+    begins.map(|(at, _)| {
+        let rest = &text[at..];
+        let name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        rest.split(|c| !name(c)).next().unwrap_or_default()
+    })
+}
+
+/// What a program says of itself, with all its subcommands.
+fn help(program: &str, commands: &[&str]) -> String {
+    let run = |args: &[&str]| {
+        let said = Command::new(binary(program))
+            .args(args)
+            .env_clear()
+            .output();
+        let said = said.unwrap_or_else(|e| panic!("{program}: {e}"));
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    let whole = run(&["--help"]);
+    let listed = whole.split("Commands:\n").nth(1).unwrap_or_default();
+    let listed = listed.lines().take_while(|line| line.starts_with("  "));
+    let mut text = String::new();
+    for line in listed.filter(|line| !line.starts_with("   ")) {
+        let name = line.split_whitespace().next().unwrap_or_default();
+        if !commands.contains(&name) {
+            text += &run(&[name, "--help"]);
+        }
+    }
+    text + &whole
+}
+
+#[test]
+fn flags_and_variables_in_the_pages_exist() {
+    let programs = ["a8registry", "a8controller", "a8sidecar", "a8ctl"];
+    let examples = [
+        "demo",
+        "helloworld",
+        "productpage",
+        "details",
+        "reviews",
+        "ratings",
+    ];
+    let all = programs.into_iter().chain(examples);
+    let said: String = all.map(|program| help(program, &["help"])).collect();
+    let plain = |word: &str| word.replace('_', "-");
+    let flags: BTreeSet<_> = words(&said, "--").map(plain).collect();
+    let variables: BTreeSet<_> = words(&said, "A8_").collect();
+    let mut unknown = BTreeSet::new();
+    // What is measured with has flags of its own.
+    for (page, text) in pages()
+        .into_iter()
+        .filter(|(page, _)| !page.starts_with("bench"))
+    {
+        let letter = |word: &&str| word[2..].starts_with(|c: char| c.is_ascii_lowercase());
+        let named = words(&text, "--").filter(letter);
+        for flag in named.filter(|word| !FOREIGN.contains(word)) {
+            if !flags.contains(plain(flag).trim_end_matches('-')) {
+                unknown.insert(format!("{page}: {flag}"));
+            }
+        }
+        for name in words(&text, "A8_").filter(|name| !name.ends_with('_')) {
+            if !variables.contains(name) {
+                unknown.insert(format!("{page}: {name}"));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "nobody knows {unknown:#?}");
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_name_metrics_that_are_documented() {
+    let page = file("docs/operating.md");
+    for name in ["grafana-dashboard.json", "alerts.yaml"] {
+        let text = file(&format!("docs/monitoring/{name}"));
+        let metrics: BTreeSet<_> = words(&text, "a8_").collect();
+        assert!(metrics.len() > 7, "{name}: {metrics:?}");
+        for metric in metrics {
+            let base = metric.trim_end_matches("_bucket");
+            assert!(page.contains(&format!("`{base}`")), "{name}: {metric}");
+        }
+    }
+    let dashboard = file("docs/monitoring/grafana-dashboard.json");
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).expect("JSON");
+    assert!(
+        dashboard["panels"]
+            .as_array()
+            .is_some_and(|all| all.len() > 10)
+    );
 }
 
 /// The families that a page of figures tells of, without those of the process.

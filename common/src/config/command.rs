@@ -47,7 +47,8 @@ pub(super) fn parse(component: &Component, input: &Input) -> Result<Given, Exit>
     }
 }
 
-fn command(component: &Component) -> Command {
+/// The flags of a component, for whoever writes about them.
+pub fn command(component: &Component) -> Command {
     let mut command = Command::new(component.name)
         .about(component.about)
         .version(component.version)
