@@ -8,6 +8,7 @@
 
 mod backends;
 mod catalog;
+mod holding;
 mod names;
 mod rulebook;
 
@@ -30,6 +31,7 @@ use backends::Backends;
 use catalog::Catalog;
 use rulebook::Rulebook;
 
+pub use holding::Holding;
 pub use names::{Answer, Lookup, Named, Names, system};
 
 /// How long the owner is patient.

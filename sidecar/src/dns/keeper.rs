@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use a8_common::http::Condition;
-use a8_common::model::{Epoch, Instance, InstanceId};
+use a8_common::model::{Instance, InstanceId};
 use a8_common::task::Stop;
 use a8_common::view::{Subscription, Update};
 use arc_swap::ArcSwap;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use super::entry::{Entry, Place};
 use super::index::Index;
 use super::name::{Domain, key_of};
-use crate::state::{Names, Status};
+use crate::state::{Holding, Names, Status};
 
 /// The owner of the index; [`run`](Keeper::run) is its task.
 pub(super) struct Keeper {
@@ -28,11 +28,8 @@ pub(super) struct Keeper {
     services: HashMap<Arc<[u8]>, BTreeMap<InstanceId, Arc<Entry>>>,
     /// Where each id is.
     places: HashMap<InstanceId, Arc<[u8]>>,
-    epoch: Option<Epoch>,
     grace: Duration,
-    /// Ids that the present epoch does not know, and until when they are kept.
-    held: BTreeSet<InstanceId>,
-    until: Option<Instant>,
+    held: Holding,
     latest: Index,
     index: Arc<ArcSwap<Index>>,
     /// What is to be said once it is in effect.
@@ -58,10 +55,8 @@ impl Keeper {
             names,
             services: HashMap::new(),
             places: HashMap::new(),
-            epoch: None,
             grace,
-            held: BTreeSet::new(),
-            until: None,
+            held: Holding::default(),
             latest: Index::default(),
             index: index.clone(),
             now: Status::default(),
@@ -74,7 +69,7 @@ impl Keeper {
     /// something has.
     pub(super) async fn run(mut self, ready: Condition, stop: Stop) {
         loop {
-            let until = self.until;
+            let until = self.held.next_deadline();
             let mut touched = BTreeSet::new();
             let mut next = tokio::select! {
                 () = stop.wait() => return,
@@ -90,9 +85,6 @@ impl Keeper {
             // What has come together is taken in together.
             while let Some(update) = next {
                 self.take(update, &mut touched);
-                if self.held.is_empty() {
-                    self.until = None;
-                }
                 next = self.updates.ready();
             }
             self.publish(&touched);
@@ -106,7 +98,6 @@ impl Keeper {
             Update::Change(change) => {
                 self.latest.revision = change.revision;
                 for gone in &change.removes {
-                    self.held.remove(&gone.id);
                     self.remove(&gone.id, touched);
                 }
                 for upsert in &change.upserts {
@@ -115,20 +106,9 @@ impl Keeper {
             }
             Update::Reset(snapshot) => {
                 self.latest.revision = snapshot.revision;
-                let another = self.epoch.is_some() && self.epoch != snapshot.epoch;
-                self.epoch = snapshot.epoch.clone();
-                let known = self.places.keys();
-                let missing = known.filter(|id| !snapshot.items.contains_key(*id));
-                let missing: Vec<InstanceId> = missing.cloned().collect();
-                if another && !missing.is_empty() {
-                    // Those that are held already do not get more time by yet another epoch.
-                    self.until.get_or_insert(Instant::now() + self.grace);
-                    self.held.extend(missing);
-                } else {
-                    for id in missing {
-                        self.held.remove(&id);
-                        self.remove(&id, touched);
-                    }
+                let until = Instant::now() + self.grace;
+                for id in self.held.reset(&snapshot, self.places.keys(), until) {
+                    self.remove(&id, touched);
                 }
                 for instance in snapshot.items.values() {
                     self.insert(instance, touched);
@@ -139,15 +119,13 @@ impl Keeper {
 
     /// Lets go of what has been held for long enough.
     fn let_go(&mut self, touched: &mut BTreeSet<Arc<[u8]>>) {
-        self.until = None;
-        for id in std::mem::take(&mut self.held) {
+        for id in self.held.over(Instant::now()) {
             self.remove(&id, touched);
         }
     }
 
     /// Puts `instance` where it belongs now; one that takes no requests belongs nowhere.
     fn insert(&mut self, instance: &Instance, touched: &mut BTreeSet<Arc<[u8]>>) {
-        self.held.remove(&instance.id);
         self.remove(&instance.id, touched);
         if !instance.status.listed_by_default() {
             return;
@@ -168,6 +146,7 @@ impl Keeper {
     }
 
     fn remove(&mut self, id: &InstanceId, touched: &mut BTreeSet<Arc<[u8]>>) {
+        self.held.release(id);
         let Some(service) = self.places.remove(id) else {
             return;
         };
@@ -197,7 +176,7 @@ impl Keeper {
         }
         self.index.store(Arc::new(self.latest.clone()));
         let instances = &mut self.now.instances;
-        (instances.items, instances.held) = (self.places.len(), self.held.len());
+        (instances.items, instances.held) = (self.places.len(), self.held.count());
         self.status.send_replace(self.now.clone());
     }
 }
@@ -205,7 +184,7 @@ impl Keeper {
 #[cfg(test)]
 mod tests {
     use a8_common::http::Health;
-    use a8_common::model::Revision;
+    use a8_common::model::{Epoch, Revision};
     use a8_common::task::Tasks;
     use a8_common::view;
 

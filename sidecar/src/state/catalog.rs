@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
-use a8_common::model::{Epoch, Instance, InstanceId, ServiceName, Tags};
+use a8_common::model::{Instance, InstanceId, ServiceName, Tags};
 use a8_common::view::Update;
 use tokio::time::Instant;
-use tracing::info;
 
+use super::holding::Holding;
 use super::names::Names;
 use crate::proxy::{Members, Metrics, Unusable, Upstream};
 
 struct Entry {
     instance: Arc<Instance>,
     upstream: Result<Arc<Upstream>, Unusable>,
-    /// Until when it is kept although its source no longer knows it.
-    until: Option<Instant>,
 }
 
 /// The instances of one service.
@@ -58,11 +56,10 @@ impl Service {
 pub(super) struct Catalog {
     metrics: Arc<Metrics>,
     names: Names,
-    epoch: Option<Epoch>,
     services: HashMap<ServiceName, Service>,
     /// Where each id is.
     places: HashMap<InstanceId, ServiceName>,
-    held: usize,
+    held: Holding,
 }
 
 impl Catalog {
@@ -70,10 +67,9 @@ impl Catalog {
         Self {
             metrics,
             names,
-            epoch: None,
             services: HashMap::new(),
             places: HashMap::new(),
-            held: 0,
+            held: Holding::default(),
         }
     }
 
@@ -95,26 +91,9 @@ impl Catalog {
                 }
             }
             Update::Reset(snapshot) => {
-                let another = self.epoch.is_some() && self.epoch != snapshot.epoch;
-                self.epoch = snapshot.epoch.clone();
-                let missing: Vec<InstanceId> = self
-                    .places
-                    .keys()
-                    .filter(|id| !snapshot.items.contains_key(*id))
-                    .cloned()
-                    .collect();
-                if another && !missing.is_empty() {
-                    info!(
-                        instances = missing.len(),
-                        "unknown to a new epoch, held for a while"
-                    );
-                }
-                for id in missing {
-                    if another {
-                        self.hold(&id, until);
-                    } else {
-                        self.remove(&id, touched);
-                    }
+                let gone = self.held.reset(&snapshot, self.places.keys(), until);
+                for id in gone {
+                    self.remove(&id, touched);
                 }
                 for instance in snapshot.items.values() {
                     self.insert(instance, touched);
@@ -125,13 +104,7 @@ impl Catalog {
 
     /// Lets go of what was held until `now`.
     pub(super) fn expire(&mut self, now: Instant, touched: &mut HashSet<ServiceName>) {
-        let over: Vec<InstanceId> = self
-            .services
-            .values()
-            .flat_map(|service| &service.entries)
-            .filter(|(_, entry)| entry.until.is_some_and(|until| until <= now))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let over = self.held.over(now);
         for id in over {
             self.remove(&id, touched);
         }
@@ -139,11 +112,7 @@ impl Catalog {
 
     /// When the next held instance is let go.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        if self.held == 0 {
-            return None;
-        }
-        let entries = self.services.values().flat_map(|s| s.entries.values());
-        entries.filter_map(|entry| entry.until).min()
+        self.held.next_deadline()
     }
 
     /// The services that have an instance.
@@ -153,7 +122,7 @@ impl Catalog {
 
     /// How many instances there are, and how many of them are held.
     pub(super) fn counts(&self) -> (usize, usize) {
-        (self.places.len(), self.held)
+        (self.places.len(), self.held.count())
     }
 
     /// The instances of `service` that carry `tags` and can be connected to: those that a registry
@@ -176,6 +145,7 @@ impl Catalog {
     }
 
     fn insert(&mut self, instance: &Arc<Instance>, touched: &mut HashSet<ServiceName>) {
+        self.held.release(&instance.id);
         let service = &instance.service_name;
         let before = match self.places.get(&instance.id) {
             Some(place) => self
@@ -186,7 +156,6 @@ impl Catalog {
         };
         let mut kept = None;
         if let Some(before) = before {
-            self.held -= usize::from(before.until.is_some());
             let old = &before.instance;
             if old.service_name != *service {
                 touched.insert(old.service_name.clone());
@@ -212,7 +181,6 @@ impl Catalog {
         let entry = Entry {
             instance: instance.clone(),
             upstream,
-            until: None,
         };
         touched.insert(service.clone());
         self.places.insert(instance.id.clone(), service.clone());
@@ -222,26 +190,15 @@ impl Catalog {
     }
 
     fn remove(&mut self, id: &InstanceId, touched: &mut HashSet<ServiceName>) {
+        self.held.release(id);
         let Some(service) = self.places.remove(id) else {
             return;
         };
         if let Some(entry) = self.services.get_mut(&service).and_then(|s| s.take_out(id)) {
-            self.held -= usize::from(entry.until.is_some());
             retire(&entry);
         }
         self.drop_if_empty(&service);
         touched.insert(service);
-    }
-
-    fn hold(&mut self, id: &InstanceId, until: Instant) {
-        let place = self.places.get(id).and_then(|s| self.services.get_mut(s));
-        // One that is held already does not get more time by yet another epoch.
-        if let Some(entry) = place.and_then(|s| s.entries.get_mut(id))
-            && entry.until.is_none()
-        {
-            entry.until = Some(until);
-            self.held += 1;
-        }
     }
 
     fn drop_if_empty(&mut self, service: &ServiceName) {
