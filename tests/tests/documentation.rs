@@ -53,6 +53,7 @@ fn links_lead_to_files() {
         "docs/architecture.md",
         "docs/configuration.md",
         "docs/dns.md",
+        "docs/docker.md",
         "docs/kubernetes.md",
         "docs/operating.md",
         "docs/rules.md",
