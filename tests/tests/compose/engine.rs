@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
 use a8_tests::ports;
 use a8_tests::process::binary;
@@ -71,9 +71,12 @@ impl Engine {
             return Some(engine);
         }
         let missing = |what: &str| {
+            static SAID: Once = Once::new();
             // Not by eprintln, which shows nothing of tests that pass.
-            let line = format!("NOT TESTED: images and Compose, as there is no {what}\n");
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            SAID.call_once(|| {
+                let line = format!("NOT TESTED: images and Compose, as there is no {what}\n");
+                let _ = std::io::stderr().write_all(line.as_bytes());
+            });
             None
         };
         if !works("docker", &["version"]) {
