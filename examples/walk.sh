@@ -50,13 +50,13 @@ stop() {
 # ---- What it walks with
 
 find_command() {
-  local found
-  for found in "${A8CTL:-a8ctl}" "$here"/../target/{release,debug}/a8ctl; do
-    if command -v "$found" >/dev/null; then
-      command -v "$found"
-      return
-    fi
-    [ -z "${A8CTL:-}" ] || stop "A8CTL is $A8CTL, which is no program"
+  local program
+  if [ -n "${A8CTL:-}" ]; then
+    type -P "$A8CTL" || stop "A8CTL is $A8CTL, which is no program"
+    return
+  fi
+  for program in a8ctl "$here"/../target/{release,debug}/a8ctl; do
+    ! type -P "$program" || return 0
   done
   stop "a8ctl is not on the PATH: run make build.cli, or say with A8CTL where it is"
 }
@@ -240,7 +240,7 @@ canary() {
   # Until the change is there.
   until page shriram application/json && [ "$(shown "$text")" = 'v3 red' ]; do
     if ((SECONDS >= end)); then
-      verdict="nobody gets reviews v3: $(shown "$text")"
+      verdict="nobody gets reviews v3; the last page: $(shown "$text") stars"
       return 1
     fi
     sleep 0.1
