@@ -146,6 +146,10 @@ dockerize.exampleapps: build.demos build.sidecar ## The demo services, each alon
 dockerize.sidecar.envoy.ubuntu: dockerize.sidecar ## a8-sidecar; with Envoy, as the original's, in a later version
 	@echo "    Its sidecar carries requests by itself: in this version none drives Envoy"
 
+.PHONY: dockerize.source
+dockerize.source: ## All images, built from source in a container: needs no Rust, but the network
+	@scripts/dockerize --from-source $(SERVER_IMAGES) $(DEMO_IMAGES)
+
 .PHONY: push
 push: ## Push all images to REGISTRY, which is to be named
 	@[ -n "$(REGISTRY)" ] || { echo "Say where to: make push REGISTRY=example.org/team/" >&2; exit 64; }
