@@ -9,7 +9,7 @@ ARGS ?=
 .PHONY: help
 help: ## Print the targets
 	@echo "Targets:"
-	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "  %-31s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The demos and the tests share one build: the dev profile of the whole workspace.
 .PHONY: binaries
@@ -67,7 +67,7 @@ features: ## Build each package without its optional features
 	done
 
 test: binaries ## All tests, those over the real binaries included
-	@scripts/setup peers etcd kubectl browser
+	@scripts/setup peers etcd etcdctl kubectl browser
 	@$(CARGO) test --workspace $(ARGS)
 
 # Each target is a test, too, which tries fewer inputs.
@@ -102,6 +102,7 @@ build: ## All release binaries, in target/release
 	@scripts/setup cc protoc
 	$(call release,--bins)
 
+DEMOS := helloworld productpage details reviews ratings
 build.registry: BINARIES := a8registry
 build.registry: ## a8registry
 build.controller: BINARIES := a8controller
@@ -110,29 +111,55 @@ build.sidecar: BINARIES := a8sidecar
 build.sidecar: ## a8sidecar
 build.cli: BINARIES := a8ctl
 build.cli: ## a8ctl
-build.exampleapps: BINARIES := helloworld productpage details reviews ratings
-build.exampleapps: ## The demo services
-build.registry build.controller build.sidecar build.cli build.exampleapps:
+build.demos: BINARIES := $(DEMOS)
+.PHONY: build.demos
+build.registry build.controller build.sidecar build.cli build.demos:
 	@scripts/setup cc protoc
 	$(call release,$(addprefix --bin ,$(BINARIES)))
 
-# Images of what `make build` has built. REGISTRY=example.org/team/ and TAG=v1 name them.
-DEMO_IMAGES := a8-examples-helloworld-v1 a8-examples-helloworld-v2 \
-  a8-examples-bookinfo-productpage-v1 a8-examples-bookinfo-details-v1 a8-examples-bookinfo-ratings-v1 \
-  a8-examples-bookinfo-reviews-v1 a8-examples-bookinfo-reviews-v2 a8-examples-bookinfo-reviews-v3
+# Images of what is built. REGISTRY=example.org/team/ and TAG=1.2 name them; the original's word
+# for the latter is APP_VER_ABBR=v1.2.
+TAG := $(or $(TAG),$(patsubst v%,%,$(APP_VER_ABBR)),latest)
 export REGISTRY TAG
+SERVER_IMAGES := a8-registry a8-controller a8-sidecar
+DEMO_VERSIONS := helloworld-v1 helloworld-v2 bookinfo-productpage-v1 bookinfo-details-v1 \
+  bookinfo-ratings-v1 bookinfo-reviews-v1 bookinfo-reviews-v2 bookinfo-reviews-v3
+DEMO_IMAGES := $(addprefix a8-examples-,$(DEMO_VERSIONS) $(subst -v,-sidecar-v,$(DEMO_VERSIONS)))
+
+# As in the original, this makes their images, too.
+build.exampleapps: build.demos build.sidecar ## The demo services and, where there is an engine, their images
+	@scripts/dockerize --if-possible $(TARGET)/release $(DEMO_IMAGES)
 
 .PHONY: dockerize dockerize.registry dockerize.controller dockerize.sidecar dockerize.exampleapps
 dockerize: build ## Images of all release binaries
-	@scripts/dockerize $(TARGET)/release a8-registry a8-controller a8-sidecar $(DEMO_IMAGES)
+	@scripts/dockerize $(TARGET)/release $(SERVER_IMAGES) $(DEMO_IMAGES)
 dockerize.registry: build.registry ## a8-registry
 	@scripts/dockerize $(TARGET)/release a8-registry
 dockerize.controller: build.controller ## a8-controller
 	@scripts/dockerize $(TARGET)/release a8-controller
 dockerize.sidecar: build.sidecar ## a8-sidecar
 	@scripts/dockerize $(TARGET)/release a8-sidecar
-dockerize.exampleapps: build.exampleapps ## The demo services
+dockerize.exampleapps: build.demos build.sidecar ## The demo services, each alone and with a sidecar
 	@scripts/dockerize $(TARGET)/release $(DEMO_IMAGES)
+
+.PHONY: dockerize.sidecar.envoy.ubuntu
+dockerize.sidecar.envoy.ubuntu: dockerize.sidecar ## a8-sidecar; with Envoy, as the original's, in a later version
+	@echo "    Its sidecar carries requests by itself: in this version none drives Envoy"
+
+.PHONY: dockerize.source
+dockerize.source: ## All images, built from source in a container: needs no Rust, but the network
+	@scripts/dockerize --from-source $(SERVER_IMAGES) $(DEMO_IMAGES)
+
+.PHONY: push
+push: ## Push all images to REGISTRY, which is to be named
+	@[ -n "$(REGISTRY)" ] || { echo "Say where to: make push REGISTRY=example.org/team/" >&2; exit 64; }
+	@for image in $(SERVER_IMAGES) $(DEMO_IMAGES); do \
+	  docker push "$(REGISTRY)$$image:$(TAG)" || exit 1; \
+	done
+
+.PHONY: check.images
+check.images: dockerize ## Whether images are small, start and stop soon, and need no rights
+	@scripts/check-images $(SERVER_IMAGES) $(DEMO_IMAGES)
 
 .PHONY: bench
 bench: ## What a request costs beside other proxies, and how soon a change bites

@@ -10,6 +10,7 @@
 
 mod check;
 mod command;
+mod health;
 mod input;
 mod layers;
 mod print;
@@ -24,27 +25,35 @@ use std::process::ExitCode;
 
 pub use check::duration;
 pub use command::command;
+pub use health::{Page, Question};
 pub use input::Input;
 pub use print::markdown;
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
-pub use setting::{Component, Group, Kind, Setting};
+pub use setting::{Component, Group, Kind, Place, Setting};
 pub use settings::Settings;
 
 /// The exit code for a configuration or a command line that cannot be used (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
 
-/// Why the process ends before it has begun: help was asked for, or something is wrong.
+/// Why the process ends before it has begun: help was asked for, something is wrong, or it is
+/// only to ask another one for its health.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Exit {
     code: u8,
     text: String,
+    question: Option<Question>,
 }
 
 impl Exit {
     /// The process's exit code.
     pub fn code(&self) -> u8 {
         self.code
+    }
+
+    /// What is to be asked of the process that runs by this configuration, if anything.
+    pub fn question(&self) -> Option<Question> {
+        self.question
     }
 
     /// Prints the text, to stdout when all is well and to stderr otherwise.
@@ -61,13 +70,20 @@ impl Exit {
         Self {
             code: 0,
             text: text.into(),
+            question: None,
         }
+    }
+
+    fn problems(component: &Component, problems: &Problems) -> Self {
+        let name = component.name;
+        Self::usage(format!("{name}: bad configuration\n{problems}"))
     }
 
     fn usage(text: impl Into<String>) -> Self {
         Self {
             code: EXIT_USAGE,
             text: text.into(),
+            question: None,
         }
     }
 }
@@ -85,7 +101,8 @@ impl fmt::Display for Exit {
 ///
 /// # Errors
 /// [`Exit`] when the process should end: `--help`, `--version`, `--print_config` and
-/// `--check_config` with code 0, problems with [`EXIT_USAGE`], all of them at once.
+/// `--check_config` with code 0, problems with [`EXIT_USAGE`], all of them at once;
+/// `--check_health` with a [`Question`].
 pub fn start<C>(
     component: &Component,
     input: &Input,
@@ -93,18 +110,18 @@ pub fn start<C>(
 ) -> Result<C, Exit> {
     let given = command::parse(component, input)?;
     let (settings, ask) = layers::settle(component, input, given);
+    if let layers::Ask::Health(page) = ask {
+        return Err(health::question(component, &settings, page));
+    }
     let config = read(&settings);
     let problems = settings.problems();
     if !problems.is_empty() {
-        return Err(Exit::usage(format!(
-            "{}: bad configuration\n{problems}",
-            component.name
-        )));
+        return Err(Exit::problems(component, &problems));
     }
     match ask {
         layers::Ask::Print => Err(Exit::ok(print::yaml(&settings))),
         layers::Ask::Check => Err(Exit::ok("the configuration is valid")),
-        layers::Ask::Run => Ok(config),
+        layers::Ask::Run | layers::Ask::Health(_) => Ok(config),
     }
 }
 

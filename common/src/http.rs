@@ -42,7 +42,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use body::JsonBody;
 pub use caller::{Caller, Watcher};
-pub use config::{Config, Limits, SETTINGS};
+pub use config::{Config, Limits, PLACE, SETTINGS};
 pub use hands::Hands;
 pub use health::{Condition, Health, Pending};
 pub use https::{BaseUrl, Https};

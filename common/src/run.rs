@@ -1,9 +1,10 @@
 //! A process from its start to its exit code: what each `main.rs` is made of.
 //!
 //! ```no_run
-//! # use a8_common::{config, run, task::Stop, telemetry};
+//! # use a8_common::{config, http, run, task::Stop, telemetry};
 //! # const COMPONENT: config::Component = config::Component {
-//! #     name: "x", about: "", version: "", groups: &[&telemetry::SETTINGS], trailing: None,
+//! #     name: "x", about: "", version: "", groups: &[&http::SETTINGS, &telemetry::SETTINGS],
+//! #     health: http::PLACE, trailing: None,
 //! # };
 //! # async fn serve(_: telemetry::Config, _: Stop) -> Result<(), std::io::Error> { Ok(()) }
 //! fn main() -> std::process::ExitCode {
@@ -14,6 +15,8 @@
 //! }
 //! ```
 
+mod health;
+
 use std::error::Error;
 use std::future::Future;
 use std::process::{ExitCode, Termination};
@@ -23,12 +26,14 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
+pub use health::check_health;
+
 use crate::config::{self, Component, Input, Settings};
 use crate::manager;
 use crate::task::Stop;
 
 /// Reads the configuration of this process and hands it on; ends the process with the right
-/// text and code when that is not possible or not asked for.
+/// text and code when that is not possible or not asked for, as with `--check_health`.
 pub fn configure<C>(
     component: &Component,
     read: impl FnOnce(&Settings) -> C,
@@ -39,7 +44,10 @@ pub fn configure<C>(
             manager::begin();
             then(config)
         }
-        Err(exit) => exit.report(),
+        Err(exit) => match exit.question() {
+            Some(question) => check_health(question),
+            None => exit.report(),
+        },
     }
 }
 

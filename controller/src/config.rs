@@ -18,6 +18,7 @@ pub const COMPONENT: Component = Component {
         &telemetry::SETTINGS,
         &IGNORED,
     ],
+    health: http::PLACE,
     trailing: None,
 };
 

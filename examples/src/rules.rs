@@ -107,8 +107,8 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .filter(|name| name.ends_with(".yaml") || name.ends_with(".json"))
-            // Manifests of Kubernetes.
-            .filter(|name| !name.starts_with("k8s-"))
+            // Manifests of Kubernetes, and files for Compose.
+            .filter(|name| !name.starts_with("k8s-") && !name.starts_with("docker-"))
             .collect();
         assert_eq!(here, there);
         for name in here {

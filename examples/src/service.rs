@@ -2,7 +2,7 @@
 
 use std::future::IntoFuture;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tracing::info;
 
+use a8_common::config::{Page, Question};
 use a8_common::task::Stop;
 use a8_common::{run, telemetry};
 
@@ -28,6 +29,9 @@ pub struct Listen {
     /// Port to listen on
     #[arg(long, env = "PORT", default_value_t = 9080)]
     pub port: u16,
+    /// Ask the service that listens there whether it is alive, and exit with 0 or 1
+    #[arg(long, alias = "check_health")]
+    pub check_health: bool,
 }
 
 /// Adds `/health`, which answers as long as the process does.
@@ -39,11 +43,15 @@ pub fn with_health(router: Router, name: &'static str) -> Router {
 }
 
 /// Runs a service as a process of its own: listens, serves until SIGTERM or SIGINT, then lets
-/// requests in flight finish.
+/// requests in flight finish. Or asks one that runs for its health.
 pub fn main(listen: &Listen, name: &'static str, router: Router) -> ExitCode {
+    let Listen { host, port, .. } = *listen;
+    if listen.check_health {
+        let address = SocketAddr::new(host, port);
+        return run::check_health(Question::of_listener(address, Page::Health));
+    }
     telemetry::init(&telemetry::Config::default());
     run::until_stopped(|stop| async move {
-        let Listen { host, port } = *listen;
         let listener = TcpListener::bind((host, port))
             .await
             .map_err(|source| ServeError::Listen { host, port, source })?;

@@ -22,6 +22,7 @@ pub const COMPONENT: Component = Component {
         &telemetry::SETTINGS,
         &IGNORED,
     ],
+    health: http::PLACE,
     trailing: None,
 };
 

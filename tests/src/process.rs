@@ -168,6 +168,16 @@ impl Process {
         })
         .await
     }
+
+    /// Waits for the end of something that has a patience of its own, however long that is.
+    pub async fn exit_in_its_time(&mut self) -> ExitStatus {
+        loop {
+            match self.child.try_wait().unwrap() {
+                Some(ended) => return ended,
+                None => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
 }
 
 /// The processes that it has started, and those that these have.

@@ -238,6 +238,7 @@ fn settings_that_cannot_work_are_refused() {
         about: "",
         version: "",
         groups: &[&SETTINGS],
+        health: crate::http::PLACE,
         trailing: None,
     };
     let read = |args: &[&str]| {

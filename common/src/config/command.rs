@@ -4,12 +4,13 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::setting::{Component, Kind, Setting};
-use super::{Exit, Input};
+use super::{Exit, Input, Page};
 
 /// The flags that every component has.
 pub(super) const CONFIG: &str = "config";
 pub(super) const PRINT: &str = "print_config";
 pub(super) const CHECK: &str = "check_config";
+pub(super) const HEALTH: &str = "check_health";
 const TRAILING: &str = "trailing";
 
 /// What the command line gave.
@@ -25,6 +26,17 @@ impl Given {
     /// Whether a flag without a value was there.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.get_flag(name)
+    }
+
+    /// Which page another process is to be asked for, if that is what this one is for.
+    pub(super) fn page(&self) -> Option<Page> {
+        let words = self.texts(HEALTH)?;
+        Some(
+            match words.last().is_some_and(|w| w == Page::Ready.word()) {
+                true => Page::Ready,
+                false => Page::Health,
+            },
+        )
     }
 
     /// The arguments after the flags.
@@ -65,7 +77,19 @@ pub fn command(component: &Component) -> Command {
         .arg(switch(
             CHECK,
             "Check the settings, report every problem, and exit",
-        ));
+        ))
+        .arg(
+            flag(
+                HEALTH,
+                "Ask the process that runs by these settings whether it is alive, or ready, \
+                 and exit with 0 or 1 [default: health]",
+            )
+            .value_name("health|ready")
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value(Page::Health.word())
+            .value_parser([Page::Health.word(), Page::Ready.word()]),
+        );
     for group in component.groups {
         let settings = group.settings.iter().filter(|s| s.kind.has_flag());
         command = command.args(settings.map(|s| argument(s).help_heading(group.title)));

@@ -13,7 +13,7 @@ use super::problem::{Origin, Problem};
 use super::secret::REDACTED;
 use super::setting::{Component, Kind, Setting};
 use super::settings::{Entry, Settings};
-use super::{Input, setting};
+use super::{Input, Page, setting};
 
 /// The largest configuration file, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -23,6 +23,7 @@ pub(super) enum Ask {
     Run,
     Print,
     Check,
+    Health(Page),
 }
 
 /// Merges the layers and checks each setting against its kind.
@@ -53,7 +54,9 @@ pub(super) fn settle(component: &Component, input: &Input, given: Given) -> (Set
         .settings()
         .map(|setting| (setting.name, entry(setting, &root, &mut problems)))
         .collect();
-    let ask = if given.has(PRINT) {
+    let ask = if let Some(page) = given.page() {
+        Ask::Health(page)
+    } else if given.has(PRINT) {
         Ask::Print
     } else if given.has(CHECK) {
         Ask::Check

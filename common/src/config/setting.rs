@@ -171,6 +171,15 @@ pub struct Group {
     pub settings: &'static [Setting],
 }
 
+/// The settings of an address that something listens on, by their names.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The setting of the IP address.
+    pub host: &'static str,
+    /// The setting of the port.
+    pub port: &'static str,
+}
+
 /// A binary and its settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Component {
@@ -182,6 +191,8 @@ pub struct Component {
     pub version: &'static str,
     /// Its settings.
     pub groups: &'static [&'static Group],
+    /// Which of them say where it answers for its health.
+    pub health: Place,
     /// What the arguments after the flags are, for a component that takes some.
     pub trailing: Option<&'static str>,
 }

@@ -28,6 +28,7 @@ const REST: Group = Group {
     title: "Rest",
     settings: &[
         Setting::new("proxy", Kind::Bool, "Run the proxy").or("false"),
+        Setting::new("host", Kind::Text, "Where it listens").or("0.0.0.0"),
         Setting::new("dns_port", Kind::Port, "Port of the DNS server")
             .at("dnsconfig.port")
             .or("8053"),
@@ -44,6 +45,10 @@ const COMPONENT: Component = Component {
     about: "A component for tests",
     version: "1.2.3",
     groups: &[&REGISTRY, &REST],
+    health: Place {
+        host: "host",
+        port: "dns_port",
+    },
     trailing: Some("The command to supervise"),
 };
 
@@ -392,6 +397,53 @@ fn checking_reports_problems_and_success() {
 }
 
 #[test]
+fn health_is_asked_where_the_settings_say() {
+    let ask = |input: Input| {
+        // What else is wrong does not keep anybody from asking.
+        let exit = start(&COMPONENT, &input, |s| s.refuse("proxy", "is off")).expect_err("ends");
+        let Question { address, page } = exit.question().expect("a question");
+        format!("{address}{}", page.path())
+    };
+    let args = |args: &[&str]| Input::from_args(args.to_vec());
+    for (given, asked) in [
+        (&["--check_health"][..], "127.0.0.1:8053/health"),
+        (&["--check-health=health"], "127.0.0.1:8053/health"),
+        (
+            &["--check_health=ready", "--dns_port=99"],
+            "127.0.0.1:99/ready",
+        ),
+        (&["--check_health", "--host=::"], "[::1]:8053/health"),
+        (
+            &["--check_health", "--host=10.1.2.3"],
+            "10.1.2.3:8053/health",
+        ),
+        // Not a command to supervise.
+        (&["--check_health", "ready"], "127.0.0.1:8053/health"),
+    ] {
+        assert_eq!(ask(args(given)), asked, "{given:?}");
+    }
+    let by_variable = args(&["--check_health"]).with_variable("A8_DNS_PORT", "1234");
+    assert_eq!(ask(by_variable), "127.0.0.1:1234/health");
+    let by_file = file("dnsconfig: {port: 4321}");
+    assert_eq!(
+        ask(with_file(&by_file, &["--check_health"])),
+        "127.0.0.1:4321/health"
+    );
+}
+
+#[test]
+fn health_is_not_asked_where_nobody_knows() {
+    for (args, named) in [
+        (["--check_health", "--host=here"], "--host"),
+        (["--check_health", "--dns_port=many"], "--dns_port"),
+        (["--check_health=well", "--dns_port=1"], "ready"),
+    ] {
+        let said = fail(&Input::from_args(args));
+        assert!(said.contains(named), "{said}");
+    }
+}
+
+#[test]
 fn a_component_may_refuse_and_must_declare() {
     let said = start(&COMPONENT, &Input::default(), |s| {
         s.refuse("registry_url", "is required with register");
@@ -430,7 +482,7 @@ fn help_and_version_show_what_there_is() {
 #[test]
 fn the_table_as_markdown_has_a_row_for_each_setting() {
     let text = markdown(&COMPONENT);
-    assert_eq!(text.matches("\n| `--").count(), 9, "{text}");
+    assert_eq!(text.matches("\n| `--").count(), 10, "{text}");
     let row = "| `--registry_poll` | `A8_REGISTRY_POLL` | `registry.poll` | DURATION | `15s` |";
     assert!(text.contains(row), "{text}");
     assert!(

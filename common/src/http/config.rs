@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::{Https, https};
-use crate::config::{Group, Kind, Setting, Settings};
+use crate::config::{Group, Kind, Place, Setting, Settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -55,6 +55,12 @@ pub const SETTINGS: Group = Group {
         )
         .or("15s"),
     ],
+};
+
+/// Which of them say where it answers.
+pub const PLACE: Place = Place {
+    host: "api_host",
+    port: "api_port",
 };
 
 /// Bounds on what callers may take of a server.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use a8_common::config::{Component, Group, Kind, Setting};
+use a8_common::config::{Component, Group, Kind, Place, Setting};
 use a8_common::{kubernetes, telemetry};
 
 /// `a8sidecar` and its settings.
@@ -20,6 +20,10 @@ pub const COMPONENT: Component = Component {
         &LIFE,
         &telemetry::SETTINGS,
     ],
+    health: Place {
+        host: "admin_host",
+        port: "admin_port",
+    },
     trailing: Some("A command to supervise"),
 };
 

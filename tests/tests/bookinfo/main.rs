@@ -7,9 +7,14 @@
 
 mod browser;
 
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use a8_tests::fabric::{Fabric, Service, Sidecar};
+use a8_tests::process::{self, Process};
+use a8_tests::server::Server;
+use serde_json::Value;
 
 const PAGE: &str = "/productpage/productpage";
 const JASON: Option<&str> = Some("session=1; user=jason; theme=dark");
@@ -147,4 +152,48 @@ async fn a_quarter_keeps_v1_and_the_others_get_v3() {
     }
     // 150 are expected; five standard deviations are 31.
     assert!((119..=181).contains(&v3), "{v3} of 200");
+}
+
+/// The script for whoever has bookinfo running somewhere: the same walk, and nothing left of it.
+#[tokio::test]
+async fn the_script_walks_and_puts_the_rules_back() {
+    let bookinfo = Bookinfo::start().await;
+    bookinfo.add("bookinfo-jason-7s-delay.yaml").await;
+    let before = rules(&bookinfo.fabric.controller).await;
+    let mut walk = script(&bookinfo.fabric.controller.url, &bookinfo.gateway.proxy);
+    walk.exit_in_its_time().await;
+    let told = format!("{}\n{}", walk.stdout(), walk.stderr());
+    assert!(told.contains("7 of 7 steps as documented"), "{told}");
+    assert_eq!(rules(&bookinfo.fabric.controller).await, before);
+}
+
+#[tokio::test]
+async fn the_script_says_what_is_missing() {
+    let fabric = Fabric::start().await;
+    let nobody = format!("http://127.0.0.1:{}", a8_tests::ports::free());
+    for (controller, gateway, named) in [
+        (&nobody, &nobody, "A8_CONTROLLER_URL"),
+        (&fabric.controller.url, &nobody, "GATEWAY_URL"),
+    ] {
+        let mut walk = script(controller, gateway);
+        assert_eq!(walk.exit().await.code(), Some(64));
+        assert!(walk.stderr().contains(named), "{}", walk.stderr());
+    }
+}
+
+/// All rules, without the revision.
+async fn rules(controller: &Server) -> Value {
+    let all = controller.get("/v1/rules").await.expect(200);
+    all.json()["rules"].clone()
+}
+
+fn script(controller: &str, gateway: &str) -> Process {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut walk = Command::new(examples.join("walk.sh"));
+    walk.env("A8CTL", process::binary("a8ctl"))
+        .env("A8_CONTROLLER_URL", controller)
+        .env("GATEWAY_URL", gateway)
+        // A busy machine fails nothing.
+        .env("WALK_SLACK", "30");
+    Process::spawn("walk.sh", walk)
 }
