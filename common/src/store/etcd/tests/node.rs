@@ -110,6 +110,11 @@ impl Node {
     pub(super) fn stop(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        // On a busy machine one of its threads may still answer for a while.
+        let stat = format!("/proc/{}/stat", self.child.id());
+        while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
     }
 
     /// Starts it again with the data it had.
