@@ -126,9 +126,10 @@ DEMO_VERSIONS := helloworld-v1 helloworld-v2 bookinfo-productpage-v1 bookinfo-de
   bookinfo-ratings-v1 bookinfo-reviews-v1 bookinfo-reviews-v2 bookinfo-reviews-v3
 DEMO_IMAGES := $(addprefix a8-examples-,$(DEMO_VERSIONS) $(subst -v,-sidecar-v,$(DEMO_VERSIONS)))
 
-# As in the original, this makes their images, too.
-build.exampleapps: build.demos build.sidecar ## The demo services and, where there is an engine, their images
-	@scripts/dockerize --if-possible $(TARGET)/release $(DEMO_IMAGES)
+# As in the original, this makes their images, too. And the registry's, which the original's line
+# of targets leaves to be pulled: so that after it the demos can be started.
+build.exampleapps: build.demos build.sidecar build.registry ## The demo services and, where there is an engine, their images
+	@scripts/dockerize --if-possible $(TARGET)/release a8-registry $(DEMO_IMAGES)
 
 .PHONY: dockerize dockerize.registry dockerize.controller dockerize.sidecar dockerize.exampleapps
 dockerize: build ## Images of all release binaries
