@@ -99,9 +99,23 @@ pub async fn run(scale: Scale, mut tell: impl FnMut(&str)) -> Report {
     for list in &lists {
         history.judge(list, &mut report);
     }
-    // They end when they have come to what the lists say.
+    // They end when they have come to what the lists say. A write without a clear answer may
+    // still be done after these were read, so they are read again until all have.
     watched.settle(&lists);
-    watching.end(&mut report).await;
+    let again = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let mut unsure = Report::default();
+            let lists = stage.lists(&mut unsure).await;
+            if unsure.faults.is_empty() {
+                watched.settle(&lists);
+            }
+        }
+    };
+    tokio::select! {
+        () = watching.end(&mut report) => {}
+        () = again => {}
+    }
     beating.end(&mut report).await;
     beats.judge(&lists[0], &mut report);
     watched.judge(&beats, &mut report);

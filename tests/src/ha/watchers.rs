@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -20,7 +20,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 #[derive(Default)]
 pub(super) struct Watched {
     all: Mutex<Vec<Arc<Mutex<Seen>>>>,
-    lists: OnceLock<Vec<List>>,
+    lists: Mutex<Vec<List>>,
 }
 
 /// What one watcher has been told.
@@ -101,13 +101,13 @@ impl Watched {
 
     /// Says what there is in the end.
     pub(super) fn settle(&self, lists: &[List]) {
-        let _ = self.lists.set(lists.to_vec());
+        *self.lists.lock().unwrap() = lists.to_vec();
     }
 
     fn agrees(&self, seen: &Mutex<Seen>) -> bool {
         let seen = seen.lock().unwrap();
-        let lists = self.lists.get();
-        let list = lists.and_then(|lists| lists.iter().find(|list| list.member == seen.member));
+        let lists = self.lists.lock().unwrap();
+        let list = lists.iter().find(|list| list.member == seen.member);
         list.is_some_and(|list| {
             list.ids()
                 .iter()
