@@ -67,7 +67,8 @@ features: ## Build each package without its optional features
 	done
 
 test: binaries ## All tests, those over the real binaries included
-	@scripts/setup peers etcd etcdctl kubectl browser
+	@scripts/setup peers etcd etcdctl kubectl
+	@scripts/setup browser || echo "Goes on without a browser: one test says so"
 	@$(CARGO) test --workspace $(ARGS)
 
 # Each target is a test, too, which tries fewer inputs.
