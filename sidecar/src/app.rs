@@ -144,7 +144,18 @@ pub async fn serve(
     let status = known.as_ref().map(|known| known.status.clone());
     let registration = Tasks::new(drain.clone());
     let standing = registrar.map(|(registrar, standing)| {
-        registration.spawn("register", registrar.run(drain.clone()));
+        // Nobody is to be sent to a service that its sidecar is still to start.
+        let started = applications.any().then(|| applications.started().clone());
+        let drain = drain.clone();
+        registration.spawn("register", async move {
+            let begun = match started {
+                Some(started) => drain.race(started.wait()).await,
+                None => Some(()),
+            };
+            if begun.is_some() {
+                registrar.run(drain).await;
+            }
+        });
         standing
     });
     let deregisters = standing.is_some();

@@ -178,6 +178,37 @@ async fn the_command_after_the_flags_does_not_wait_for_ever_for_something_to_rou
 }
 
 #[tokio::test]
+async fn a_service_is_registered_when_it_was_started() {
+    let fabric = Fabric::start().await;
+    let nowhere = format!("http://127.0.0.1:{}", ports::free());
+    let args = [
+        "--proxy=true".to_owned(),
+        "--register=true".to_owned(),
+        "--service=app".to_owned(),
+        "--endpoint_host=127.0.0.1".to_owned(),
+        "--endpoint_port=1".to_owned(),
+        "--http_listener_port=0".to_owned(),
+        "--admin_port=0".to_owned(),
+        "--start_timeout=500ms".to_owned(),
+        format!("--registry_url={}", fabric.registry.url),
+        format!("--controller_url={nowhere}"),
+        "--log_format=json".to_owned(),
+        "--".to_owned(),
+        "/bin/sleep".to_owned(),
+        "600".to_owned(),
+    ];
+    let mut sidecar = Process::start("a8sidecar", &args, &[]);
+    sidecar.logged("registered").await;
+    let log = sidecar.stderr();
+    let at = |message: &str| log.find(message).unwrap_or(log.len());
+    assert!(at("a command was started") < at("\"registered\""), "{log}");
+    sidecar.signal(Signal::TERM);
+    assert_eq!(sidecar.exit().await.code(), Some(143));
+    let left = fabric.registry.get("/api/v1/instances").await;
+    assert_eq!(left.expect(200).json()["instances"], json!([]));
+}
+
+#[tokio::test]
 async fn a_command_that_is_not_there_ends_the_sidecar() {
     let fabric = Fabric::start().await;
     let file = fabric.folder.path().join("sidecar.yaml");

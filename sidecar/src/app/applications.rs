@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use a8_common::task::Tasks;
+use a8_common::task::{Stop, Tasks};
 use prometheus::Registry;
 use tokio::time::Instant;
 use tracing::info;
@@ -20,6 +20,8 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 /// The supervised processes, from before their start to their end.
 pub(super) struct Applications {
     commands: Vec<Command>,
+    /// Fires when they are started.
+    started: Stop,
     board: Board,
     stop_grace: Duration,
     reaper: Reaper,
@@ -48,6 +50,7 @@ impl Applications {
     fn prepare(config: &Config, board: Board, tasks: &Tasks) -> io::Result<Self> {
         Ok(Self {
             commands: config.commands.clone(),
+            started: Stop::new(),
             board,
             stop_grace: config.stop_grace,
             reaper: Reaper::start(tasks)?,
@@ -67,6 +70,11 @@ impl Applications {
         !self.commands.is_empty()
     }
 
+    /// Fires when they are started; without any it never does.
+    pub(super) fn started(&self) -> &Stop {
+        &self.started
+    }
+
     /// How they stand.
     pub(super) fn board(&self) -> &Board {
         &self.board
@@ -82,12 +90,14 @@ impl Applications {
         }
         let Self {
             commands,
+            started,
             reaper,
             board,
             tasks,
             ..
         } = self;
         let supervisor = Supervisor::start(commands, reaper, board, tasks);
+        started.fire();
         self.supervisor.insert(supervisor).ended().await
     }
 
