@@ -85,6 +85,7 @@ impl Sidecar {
                 "periodSeconds": 1,
                 "failureThreshold": 60,
             },
+            "livenessProbe": {"httpGet": {"path": "/health", "port": "a8-admin"}},
             "resources": {
                 "requests": {"cpu": "20m", "memory": "24Mi"},
                 "limits": {"memory": "128Mi"},
