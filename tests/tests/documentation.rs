@@ -111,12 +111,13 @@ fn links_lead_to_files_and_headings() {
 
 /// Flags of others' programs that the pages name: of curl, docker, etcd, kubectl, a check of the
 /// reader's own.
-const FOREIGN: [&str; 13] = [
+const FOREIGN: [&str; 14] = [
     "--auto-compaction-mode",
     "--auto-compaction-retention",
     "--build-arg",
     "--cap-drop",
     "--dns-search",
+    "--for",
     "--http2-prior-knowledge",
     "--max-request-bytes",
     "--quick",

@@ -115,6 +115,17 @@ async fn all_manifests_are_applied_once_and_then_unchanged() {
     for demo in ["examples/k8s-bookinfo.yaml", "examples/k8s-helloworld.yaml"] {
         shell.output(&format!("apply -f {demo}")).await;
     }
+    // Nor is anything of it another's for who renews it as `a8ctl install --apply` does, which says
+    // the same values: the cluster's defaults included where it takes a value as a whole.
+    for what in [
+        "kubernetes",
+        "examples/k8s-bookinfo.yaml",
+        "examples/k8s-helloworld.yaml",
+    ] {
+        let renewing =
+            format!("apply --server-side --field-manager=a8ctl --dry-run=server -f {what}");
+        shell.output(&renewing).await;
+    }
     let again = shell.output("apply -f examples/kubernetes").await;
     // Two files have the same rule, each in its own way.
     let twice = "routingrule.amalgam8.io/helloworld-v1-v2-route-rules";

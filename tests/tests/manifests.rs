@@ -49,6 +49,79 @@ async fn a_cluster_takes_every_manifest() {
     }
 }
 
+/// All objects of a kind in the manifests and the demos.
+fn all_of(kind: &str) -> Vec<Value> {
+    let texts = [files("kubernetes", ""), files("examples", "k8s-")].concat();
+    let objects = texts.iter().flat_map(|(name, text)| {
+        let all: Vec<Value> =
+            serde_saphyr::from_multiple(text).unwrap_or_else(|e| panic!("{name}: {e}"));
+        all
+    });
+    objects.filter(|object| object["kind"] == *kind).collect()
+}
+
+#[test]
+fn every_container_is_bounded_watched_and_may_do_little() {
+    let deployments = all_of("Deployment");
+    assert!(deployments.len() >= 11);
+    for deployment in deployments {
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(
+            pod["securityContext"]["seccompProfile"]["type"],
+            "RuntimeDefault"
+        );
+        for list in ["initContainers", "containers"] {
+            for container in pod[list].as_array().into_iter().flatten() {
+                println!("{} {}", deployment["metadata"]["name"], container["name"]);
+                assert_eq!(container["imagePullPolicy"], "IfNotPresent");
+                let resources = &container["resources"];
+                for bound in [
+                    &resources["requests"]["cpu"],
+                    &resources["requests"]["memory"],
+                    &resources["limits"]["memory"],
+                ] {
+                    assert!(bound.is_string());
+                }
+                let security = &container["securityContext"];
+                assert_eq!(security["allowPrivilegeEscalation"], false);
+                assert_eq!(security["readOnlyRootFilesystem"], true);
+                assert_eq!(security["capabilities"]["drop"], json!(["ALL"]));
+                let beside = list == "initContainers";
+                let ready = match beside {
+                    true => "startupProbe",
+                    false => "readinessProbe",
+                };
+                assert!(container[ready].is_object());
+                // Ours are started again when they hang.
+                let ours = !container["image"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("a8-examples-");
+                assert!(!ours || container["livenessProbe"].is_object());
+                // Who is called serves on until all callers know of its end.
+                let serves_on = &container["lifecycle"]["preStop"]["sleep"]["seconds"];
+                assert_eq!(serves_on.is_number(), !beside);
+            }
+        }
+    }
+}
+
+#[test]
+fn of_several_replicas_of_the_control_plane_one_at_a_time_is_evicted() {
+    let budgets = all_of("PodDisruptionBudget");
+    for part in ["controller", "registry"] {
+        let budget = budgets
+            .iter()
+            .find(|budget| budget["metadata"]["name"] == part);
+        let spec = &budget.unwrap()["spec"];
+        assert_eq!(
+            *spec,
+            json!({"maxUnavailable": 1, "selector": {"matchLabels": {"app": part}}})
+        );
+    }
+}
+
 /// What a role allows, as `verb group/resource`.
 fn allowed(cluster: &Cluster, role: &str) -> BTreeSet<String> {
     let role = cluster

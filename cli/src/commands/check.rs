@@ -14,8 +14,9 @@ use crate::console::Console;
 use crate::error::Error;
 use crate::output;
 
-/// Containers that start before the others and end after them.
-const NATIVE_SIDECARS: (u32, u32) = (1, 29);
+/// The first version with containers that start before the others and end after them, and with
+/// pods that serve on for a moment when they are to end.
+const OLDEST: (u32, u32) = (1, 30);
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -132,8 +133,8 @@ async fn version(cluster: &Cluster) -> Result<Finding, Error> {
     );
     let version = (number(&info.major), number(&info.minor));
     Ok(match version {
-        (Some(major), Some(minor)) if (major, minor) < NATIVE_SIDECARS => {
-            let mend = "upgrade to 1.29 or later: sidecars must start before the application";
+        (Some(major), Some(minor)) if (major, minor) < OLDEST => {
+            let mend = "upgrade to 1.30 or later: sidecars must start before the application";
             Finding::new("cluster", Grade::Fail, found, mend)
         }
         _ => Finding::ok("cluster", found),

@@ -24,8 +24,9 @@ use home::Home;
 use images::Images;
 use pages::Pages;
 
-/// The first version whose sidecars start before the application and end after it.
-const OLDEST: u32 = 29;
+/// The first version whose sidecars start before the application and end after it, and whose pods
+/// can serve on for a moment when they are to end.
+const OLDEST: u32 = 30;
 
 /// What the demo does.
 #[derive(Debug, Clone, clap::Args)]

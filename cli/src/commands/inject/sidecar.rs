@@ -85,6 +85,7 @@ impl Sidecar {
                 "periodSeconds": 1,
                 "failureThreshold": 60,
             },
+            "livenessProbe": {"httpGet": {"path": "/health", "port": "a8-admin"}},
             "resources": {
                 "requests": {"cpu": "20m", "memory": "24Mi"},
                 "limits": {"memory": "128Mi"},
@@ -108,7 +109,9 @@ impl Sidecar {
 }
 
 fn from_pod(name: &str, field: &str) -> Value {
-    json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}})
+    // The version is said as the cluster fills it in: to two appliers a reference is one value.
+    let field = json!({"apiVersion": "v1", "fieldPath": field});
+    json!({"name": name, "valueFrom": {"fieldRef": field}})
 }
 
 /// The token of the pod's account, as pods are given it.
@@ -120,7 +123,10 @@ pub(super) fn volume() -> Node {
             "items": [{"key": "ca.crt", "path": "ca.crt"}],
         }},
         {"downwardAPI": {
-            "items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}],
+            "items": [{
+                "path": "namespace",
+                "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"},
+            }],
         }},
     ]);
     json!({"name": VOLUME, "projected": {"defaultMode": 0o444, "sources": sources}}).into()
