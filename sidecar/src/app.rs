@@ -145,14 +145,9 @@ pub async fn serve(
     let registration = Tasks::new(drain.clone());
     let standing = registrar.map(|(registrar, standing)| {
         // Nobody is to be sent to a service that its sidecar is still to start.
-        let started = applications.any().then(|| applications.started().clone());
-        let drain = drain.clone();
+        let (started, drain) = (applications.started().clone(), drain.clone());
         registration.spawn("register", async move {
-            let begun = match started {
-                Some(started) => drain.race(started.wait()).await,
-                None => Some(()),
-            };
-            if begun.is_some() {
+            if drain.race(started.wait()).await.is_some() {
                 registrar.run(drain).await;
             }
         });

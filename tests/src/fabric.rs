@@ -76,6 +76,19 @@ impl Fabric {
         }
     }
 
+    /// The flags of a sidecar that routes by what the servers say, on any ports, with `more`.
+    pub fn flags(&self, more: &[&str]) -> Vec<String> {
+        let (registry, controller) = (&self.registry.url, &self.controller.url);
+        let mut flags = vec![
+            format!("--registry_url={registry}"),
+            format!("--controller_url={controller}"),
+        ];
+        let plain = ["--proxy=true", "--http_listener_port=0", "--admin_port=0"];
+        let all = plain.iter().chain(&["--log_format=json"]).chain(more);
+        flags.extend(all.map(|flag| (*flag).to_owned()));
+        flags
+    }
+
     /// Starts an instance of the demo service `name`, and its sidecar, and waits until both
     /// are ready. `calls` says whether the service calls others.
     pub async fn service(&self, name: &str, version: &str, flags: &[&str], calls: bool) -> Service {

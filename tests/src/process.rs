@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
 use crate::wait;
@@ -102,6 +102,16 @@ impl Process {
         .await
     }
 
+    /// Waits until it listens, and returns at which port.
+    pub async fn port(&self) -> String {
+        let line = self.logged("listening").await;
+        let port = line["address"]
+            .as_str()
+            .and_then(|at| at.rsplit(':').next());
+        port.unwrap_or_else(|| panic!("no address in {line}"))
+            .to_owned()
+    }
+
     /// All that was written to standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().join("\n")
@@ -144,6 +154,17 @@ impl Process {
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
         // Linux counts these in hundredths of a second on every architecture.
         Duration::from_millis(ticks * 10)
+    }
+
+    /// Bounds the length of any file that it may write; a bound of 0 is a full disk. It has to
+    /// be [sheltered](Self::start_sheltered) from the signal for that.
+    pub fn bound_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
+        prlimit(pid, Resource::Fsize, limit).unwrap();
     }
 
     /// Sends a signal.

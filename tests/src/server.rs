@@ -127,12 +127,8 @@ async fn launch(start: Start, binary: &str, args: &[String], port: &str) -> (Pro
     let mut all = vec![format!("--api_port={port}"), "--log_format=json".to_owned()];
     all.extend_from_slice(args);
     let process = start(binary, &all);
-    let line = process.logged("listening").await;
-    let address = line["address"]
-        .as_str()
-        .unwrap_or_else(|| panic!("no address in {line}"));
-    let port = address.rsplit(':').next().unwrap();
-    (process, format!("127.0.0.1:{port}"))
+    let address = format!("127.0.0.1:{}", process.port().await);
+    (process, address)
 }
 
 /// An HTTP client that goes straight to where it is told.

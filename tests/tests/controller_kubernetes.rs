@@ -317,15 +317,7 @@ async fn without_the_definition_it_starts_and_says_what_to_run() {
     let mut args = vec!["--api_port=0".to_owned(), "--log_format=json".to_owned()];
     args.extend(cluster.controller_args());
     let process = Process::start("a8controller", &args, &[]);
-    let address = process.logged("listening").await["address"].clone();
-    let port = address
-        .as_str()
-        .unwrap()
-        .rsplit(':')
-        .next()
-        .unwrap()
-        .to_owned();
-    let url = format!("http://127.0.0.1:{port}");
+    let url = format!("http://127.0.0.1:{}", process.port().await);
     let run = ["kubectl apply -f kubernetes/crd.yaml", RULES];
     ready_says(&url, 503, &run).await;
     let client = a8_tests::server::client();

@@ -6,18 +6,7 @@ use a8_tests::process::Process;
 use a8_tests::server::{Reply, Server};
 use a8_tests::wait;
 use reqwest::Method;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
-
-/// Bounds the length of any file that the process may write; a bound of 0 is a full disk.
-fn bound_files(process: &Process, bytes: Option<u64>) {
-    let pid = Pid::from_raw(process.id().try_into().unwrap()).unwrap();
-    let limit = Rlimit {
-        current: bytes,
-        maximum: None,
-    };
-    prlimit(Some(pid), Resource::Fsize, limit).unwrap();
-}
 
 async fn ready(server: &Server, status: u16) -> Reply {
     wait::until(&format!("/ready to be {status}"), || async {
@@ -47,7 +36,7 @@ async fn survives(mut server: Server, writes: Writes) {
         list[writes.members].as_array().unwrap().len()
     };
     write(&server, 1).await.expect(201);
-    bound_files(&server.process, Some(0));
+    server.process.bound_files(Some(0));
     let refused = write(&server, 2).await.refused(503, "unavailable");
     assert_eq!(refused.header("retry-after"), "1");
     let told = ready(&server, 503).await.json();
@@ -61,7 +50,7 @@ async fn survives(mut server: Server, writes: Writes) {
         "reads go on, and show what is kept"
     );
 
-    bound_files(&server.process, None);
+    server.process.bound_files(None);
     ready(&server, 200).await;
     write(&server, 3).await.expect(201);
     server.restart().await;

@@ -66,18 +66,8 @@ async fn the_manager_is_told_of_the_life_of_a_sidecar() {
     let manager = Manager::listen(&socket);
     let socket = socket.display().to_string();
     let env = [("NOTIFY_SOCKET", &*socket), ("WATCHDOG_USEC", "200000")];
-    let args = [
-        "--proxy=true".to_owned(),
-        "--http_listener_port=0".to_owned(),
-        "--admin_port=0".to_owned(),
-        format!("--registry_url={}", fabric.registry.url),
-        format!("--controller_url={}", fabric.controller.url),
-        "--log_format=json".to_owned(),
-        "--".to_owned(),
-        "/bin/sh".to_owned(),
-        "-c".to_owned(),
-        format!("env > {}; exec sleep 600", seen.display()),
-    ];
+    let script = format!("env > {}; exec sleep 600", seen.display());
+    let args = fabric.flags(&["--", "/bin/sh", "-c", &script]);
     let mut sidecar = Process::start("a8sidecar", &args, &env);
     assert_eq!(manager.next().await, "READY=1");
     // It is ready only when there is something to route by.
@@ -143,23 +133,20 @@ async fn sockets_of_the_manager_outlive_the_sidecar_and_lose_no_caller() {
     let (way_out, names) = (port(proxy.local_addr()), port(dns.local_addr()));
     let folder = tempfile::tempdir().unwrap();
     let seen = folder.path().join("files");
-    let args = [
-        "--proxy=true".to_owned(),
-        "--dns=true".to_owned(),
-        "--http_listener_host=127.0.0.1".to_owned(),
-        format!("--http_listener_port={way_out}"),
-        "--dns_host=127.0.0.1".to_owned(),
-        format!("--dns_port={names}"),
-        "--admin_port=0".to_owned(),
-        "--worker_threads=2".to_owned(),
-        format!("--registry_url={}", fabric.registry.url),
-        format!("--controller_url={}", fabric.controller.url),
-        "--log_format=json".to_owned(),
-        "--".to_owned(),
-        "/bin/sh".to_owned(),
-        "-c".to_owned(),
-        format!("ls -l /proc/self/fd > {}; exec sleep 600", seen.display()),
-    ];
+    let script = format!("ls -l /proc/self/fd > {}; exec sleep 600", seen.display());
+    // Of a flag that is there twice the last one counts.
+    let args = fabric.flags(&[
+        "--dns=true",
+        "--http_listener_host=127.0.0.1",
+        &format!("--http_listener_port={way_out}"),
+        "--dns_host=127.0.0.1",
+        &format!("--dns_port={names}"),
+        "--worker_threads=2",
+        "--",
+        "/bin/sh",
+        "-c",
+        &script,
+    ]);
     let url = format!("http://127.0.0.1:{way_out}/helloworld/hello");
     let mut first = given(&proxy, &dns, &args);
     first
@@ -195,15 +182,7 @@ async fn a_socket_that_nothing_listens_on_is_named() {
     let fabric = Fabric::start().await;
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let dns = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let args = [
-        "--proxy=true".to_owned(),
-        "--http_listener_port=0".to_owned(),
-        "--admin_port=0".to_owned(),
-        format!("--registry_url={}", fabric.registry.url),
-        format!("--controller_url={}", fabric.controller.url),
-        "--log_format=json".to_owned(),
-    ];
-    let sidecar = given(&proxy, &dns, &args);
+    let sidecar = given(&proxy, &dns, &fabric.flags(&[]));
     let told = "the service manager gave a socket that no setting names, closed";
     let line = sidecar.logged(told).await;
     assert!(line["socket"].as_str().unwrap().starts_with("127.0.0.1:"));

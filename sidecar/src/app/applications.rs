@@ -1,6 +1,5 @@
 //! The supervised processes in the life of the sidecar: when they start, and when they end.
 
-use std::io;
 use std::time::Duration;
 
 use a8_common::task::{Stop, Tasks};
@@ -20,7 +19,7 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 /// The supervised processes, from before their start to their end.
 pub(super) struct Applications {
     commands: Vec<Command>,
-    /// Fires when they are started.
+    /// Fires when they are started, at once where there are none.
     started: Stop,
     board: Board,
     stop_grace: Duration,
@@ -43,18 +42,17 @@ impl Applications {
         registry: &Registry,
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
-        let board = Board::new(&config.commands, registry)?;
-        Self::prepare(config, board, tasks).map_err(StartError::Signals)
-    }
-
-    fn prepare(config: &Config, board: Board, tasks: &Tasks) -> io::Result<Self> {
+        let started = Stop::new();
+        if config.commands.is_empty() {
+            started.fire();
+        }
         Ok(Self {
             commands: config.commands.clone(),
-            started: Stop::new(),
-            board,
+            started,
+            board: Board::new(&config.commands, registry)?,
             stop_grace: config.stop_grace,
-            reaper: Reaper::start(tasks)?,
-            interrupts: Interrupts::listen()?,
+            reaper: Reaper::start(tasks).map_err(StartError::Signals)?,
+            interrupts: Interrupts::listen().map_err(StartError::Signals)?,
             tasks: tasks.clone(),
             supervisor: None,
         })
@@ -70,7 +68,7 @@ impl Applications {
         !self.commands.is_empty()
     }
 
-    /// Fires when they are started; without any it never does.
+    /// Fires when they are started, at once where there are none.
     pub(super) fn started(&self) -> &Stop {
         &self.started
     }

@@ -37,15 +37,8 @@ async fn server(name: &str, args: &[&str], clock: &Path) -> (Process, String) {
     let args = ["--api_port=0", "--log_format=json"].iter().chain(args);
     let args: Vec<_> = args.map(|arg| (*arg).to_owned()).collect();
     let process = start(name, &args, clock);
-    let line = process.logged("listening").await;
-    let port = line["address"]
-        .as_str()
-        .unwrap()
-        .rsplit(':')
-        .next()
-        .unwrap()
-        .to_owned();
-    (process, format!("http://127.0.0.1:{port}"))
+    let url = format!("http://127.0.0.1:{}", process.port().await);
+    (process, url)
 }
 
 async fn ids(registry: &str) -> Vec<String> {

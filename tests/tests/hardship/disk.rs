@@ -5,18 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use a8_tests::fabric::{Fabric, Sidecar};
 use a8_tests::process::Process;
 use a8_tests::{ports, wait};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
-
-/// Bounds the length of any file that the process may write; a bound of 0 is a full disk.
-fn bound_files(process: &Process, bytes: Option<u64>) {
-    let pid = Pid::from_raw(process.id().try_into().unwrap());
-    let limit = Rlimit {
-        current: bytes,
-        maximum: None,
-    };
-    prlimit(pid, Resource::Fsize, limit).unwrap();
-}
 
 fn rule(id: &str) -> serde_json::Value {
     json!([{"id": id, "destination": "helloworld",
@@ -47,15 +36,11 @@ async fn a_full_disk_costs_the_copy_of_the_state_and_one_warning() {
     let state = tempfile::tempdir().unwrap();
     let folder = state.path().join("state");
     let (proxy, admin) = (ports::free(), ports::free());
-    let args = [
-        "--proxy=true".to_owned(),
-        format!("--http_listener_port={proxy}"),
-        format!("--admin_port={admin}"),
-        format!("--state_dir={}", folder.display()),
-        format!("--registry_url={}", fabric.registry.url),
-        format!("--controller_url={}", fabric.controller.url),
-        "--log_format=json".to_owned(),
-    ];
+    let args = fabric.flags(&[
+        &format!("--http_listener_port={proxy}"),
+        &format!("--admin_port={admin}"),
+        &format!("--state_dir={}", folder.display()),
+    ]);
     let process = Process::start_sheltered("a8sidecar", &args);
     process.logged("routing").await;
     let sidecar = Sidecar::of(process, proxy, admin);
@@ -67,7 +52,7 @@ async fn a_full_disk_costs_the_copy_of_the_state_and_one_warning() {
         .expect(201);
     kept(&folder, "first").await;
 
-    bound_files(&sidecar.process, Some(0));
+    sidecar.process.bound_files(Some(0));
     for id in ["second", "third", "fourth"] {
         fabric
             .controller
@@ -91,7 +76,7 @@ async fn a_full_disk_costs_the_copy_of_the_state_and_one_warning() {
     kept(&folder, "first").await;
     assert_eq!(warnings(&sidecar), 1);
 
-    bound_files(&sidecar.process, None);
+    sidecar.process.bound_files(None);
     fabric
         .controller
         .post("/v1/rules", &rule("fifth"))

@@ -24,13 +24,9 @@ pub struct Record {
 impl Record {
     /// What was kept, if anything was that can be used; what cannot is told in the log.
     pub async fn load<T: DeserializeOwned + Send + 'static>(&self) -> Option<T> {
-        let Self {
-            folder,
-            kind,
-            origin,
-        } = self.clone();
+        let place = self.clone();
         let read = spawn_blocking(move || {
-            sealed::read(&folder, kind, &origin, |line| {
+            sealed::read(&place.folder, place.kind, &place.origin, |line| {
                 serde_json::from_slice(line).map_err(|_| Damage::Other("it is not understood"))
             })
         });
@@ -47,13 +43,9 @@ impl Record {
     /// Keeps `content` in the place of what was there. That it cannot be kept is told in the
     /// log, and is no reason to stop.
     pub async fn save<T: Serialize + Send + 'static>(&self, content: T) {
-        let Self {
-            folder,
-            kind,
-            origin,
-        } = self.clone();
+        let place = self.clone();
         let written = spawn_blocking(move || {
-            sealed::write(&folder, kind, &origin, |to| {
+            sealed::write(&place.folder, place.kind, &place.origin, |to| {
                 Ok(serde_json::to_writer(to, &content)?)
             })
         });

@@ -74,7 +74,7 @@ pub enum ReadError {
 }
 
 /// Where the content of this kind is kept.
-pub(super) fn path(folder: &Path, kind: &str) -> PathBuf {
+fn path(folder: &Path, kind: &str) -> PathBuf {
     folder.join(kind).with_extension("state")
 }
 
