@@ -89,6 +89,18 @@ async fn recording(registry: &str, times: Times) -> String {
     here
 }
 
+/// Answers one request. Who answers before there is one is taken for broken.
+async fn answer(caller: &mut TcpStream) {
+    let (mut request, mut piece) = (Vec::new(), [0; 1024]);
+    while !request.ends_with(b"\r\n\r\n") {
+        let length = caller.read(&mut piece).await.unwrap();
+        assert!(length > 0, "no request");
+        request.extend_from_slice(&piece[..length]);
+    }
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+    caller.write_all(answer).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_sidecar_ends_in_its_order() {
     let times = Times::default();
@@ -126,7 +138,6 @@ async fn a_sidecar_ends_in_its_order() {
     .await;
 
     // A request that is in flight when it begins to end.
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
     let url = format!("{}/slow/", sidecar.proxy);
     let call = |name: &'static str| {
         let (url, times) = (url.clone(), times.clone());
@@ -147,19 +158,19 @@ async fn a_sidecar_ends_in_its_order() {
     times.note("not ready").await;
     let late_call = call("a new call was answered");
     let (mut late, _) = service.accept().await.unwrap();
-    late.write_all(answer).await.unwrap();
+    answer(&mut late).await;
     late_call.await.unwrap();
     sidecar.process.logged("draining").await;
     times.note("draining").await;
     assert!(!file("told").exists());
     let released = now();
-    held.write_all(answer).await.unwrap();
+    answer(&mut held).await;
     held_call.await.unwrap();
     let told = times
         .of_file("the application is told", &file("told"))
         .await;
     let (mut last, _) = service.accept().await.unwrap();
-    last.write_all(answer).await.unwrap();
+    answer(&mut last).await;
     let gone = times
         .of_file("the application is gone", &file("gone"))
         .await;
