@@ -69,7 +69,7 @@ features: ## Build each package without its optional features
 test: binaries ## All tests, those over the real binaries included
 	@scripts/setup peers etcd etcdctl kubectl
 	@scripts/setup browser || echo "Goes on without a browser: one test says so"
-	@$(CARGO) test --workspace $(ARGS)
+	@$(CARGO) test --workspace --no-fail-fast $(ARGS)
 
 # Each target is a test, too, which tries fewer inputs.
 .PHONY: fuzz

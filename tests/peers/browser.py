@@ -9,6 +9,7 @@ import json
 import sys
 
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -16,6 +17,19 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 def text_of(element):
     return " ".join(element.text.split())
+
+
+def wait_for_page(browser, signed_in):
+    """Until the page of such a visitor is there as a whole. While one page replaces another, the
+    browser may find an element on the old one, and not know it any more when asked for its text."""
+
+    def there(browser):
+        visitor = browser.find_element(By.CLASS_NAME, "visitor").text
+        loaded = browser.execute_script("return document.readyState") == "complete"
+        return loaded and ("Signed in as" in visitor) == signed_in
+
+    between_pages = (NoSuchElementException, StaleElementReferenceException)
+    WebDriverWait(browser, 30, ignored_exceptions=between_pages).until(there)
 
 
 def look(browser, name, folder):
@@ -56,11 +70,10 @@ def main():
         look(browser, "guest", folder)
         browser.find_element(By.ID, "username").send_keys("jason")
         browser.find_element(By.CSS_SELECTOR, "form.visitor button").click()
-        signed_in = lambda b: "Signed in as" in b.find_element(By.CLASS_NAME, "visitor").text
-        WebDriverWait(browser, 30).until(signed_in)
+        wait_for_page(browser, signed_in=True)
         look(browser, "jason", folder)
         browser.find_element(By.LINK_TEXT, "Sign out").click()
-        WebDriverWait(browser, 30).until(lambda b: not signed_in(b))
+        wait_for_page(browser, signed_in=False)
         look(browser, "guest again", folder)
         # As on a telephone.
         browser.set_window_size(390, 844)
