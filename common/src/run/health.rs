@@ -86,7 +86,10 @@ mod tests {
             let mut asked = [0; 1024];
             let n = peer.read(&mut asked).unwrap();
             for part in parts {
-                peer.write_all(part.as_bytes()).unwrap();
+                // Who asked may have read enough, and be gone.
+                if peer.write_all(part.as_bytes()).is_err() {
+                    break;
+                }
             }
             if hangs {
                 let _ = peer.read(&mut [0]);
@@ -127,11 +130,8 @@ mod tests {
     #[test]
     fn what_comes_without_end_is_left() {
         const LONG: &str = "HTTP/1.0 200 OK\r\n\r\n................................";
-        let answer = got(&[LONG; 200], false, PATIENCE);
-        // Whether the rest is refused or lost depends on who is first.
-        if let Ok(answer) = answer {
-            assert!(answer.len() < 2 * MOST, "{}", answer.len());
-        }
+        let answer = got(&[LONG; 200], false, PATIENCE).unwrap();
+        assert!((MOST..2 * MOST).contains(&answer.len()), "{}", answer.len());
     }
 
     #[test]
