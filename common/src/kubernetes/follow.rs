@@ -15,6 +15,8 @@
 
 mod pauses;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::future::ready;
@@ -147,31 +149,5 @@ impl From<&kube::Error> for Trouble {
             reason: api_reason(error),
             refused: matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_admission_webhook_says_is_no_lack_of_permission() {
-        let denied = "admission webhook \"policy\" denied the request: a rule cannot take all";
-        assert_eq!(lacking_permission(denied), None);
-    }
-
-    #[test]
-    fn what_is_lacking_is_said_without_who_asks() {
-        let said = "routingrules.amalgam8.io is forbidden: User \"x\" cannot list resource \
-                    \"routingrules\" in API group \"amalgam8.io\" in the namespace \"y\"";
-        let short = "list routingrules in API group amalgam8.io in the namespace y";
-        assert_eq!(lacking_permission(said).as_deref(), Some(short));
-        let pods = "pods is forbidden: User \"x\" cannot list resource \"pods\" in API group \"\" \
-                    in the namespace \"y\"";
-        let both = format!("{said}; {pods}");
-        assert_eq!(
-            lacking_permission(&both),
-            Some(format!("{short}; list pods in the namespace y"))
-        );
     }
 }

@@ -128,6 +128,12 @@ impl Follower {
         }
     }
 
+    /// What it would wait before the next step, which it then does not.
+    #[cfg(test)]
+    pub(super) fn take_pause(&mut self) -> Option<Duration> {
+        self.pause.take()
+    }
+
     async fn go_on(&mut self) -> Result<Option<Step>, Stop> {
         match &mut self.stage {
             Stage::List { whole } => {
