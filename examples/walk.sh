@@ -18,7 +18,8 @@ went as it should. Ends with 0 when all did, with 1 when one did not, with 64 wh
   WALK_PATIENCE       how many seconds a step may take         [60]
   WALK_SLACK          by how many a page may be late, besides  [0]
 
-The rules that were there are put away while it walks, and are put back at its end.
+The rules that were there are put away while it walks, and are put back at its end; those of a
+cluster without the labels and annotations that their objects had.
 TEXT
 }
 
@@ -32,6 +33,8 @@ patience=${WALK_PATIENCE:-60}
 slack=${WALK_SLACK:-0}
 flags=("$@")
 
+# For how many seconds what was started just now is waited for, before it says that it is not there.
+start=$((patience < 10 ? patience : 10))
 # How often a thing that must always hold is looked at.
 looks=10
 # By how many pages the split is judged: six standard deviations are nine points then.
@@ -97,19 +100,31 @@ shown() {
   echo "$version ${colors:-no}"
 }
 
+# within LIMIT COMMAND...: tries until it works. After that many seconds it fails, with what the
+# last attempt said in $said.
+within() {
+  local end=$((SECONDS + $1))
+  shift
+  until said=$("$@" 2>&1); do
+    ((SECONDS < end)) || return 1
+    sleep 1
+  done
+}
+
 # ---- Changes of the rules. A controller that is away is waited for.
 
 # eventually WHAT COMMAND...
 eventually() {
-  local what=$1 end=$((SECONDS + patience)) said
+  local what=$1 said
   shift
-  until said=$("$@" 2>&1); do
-    if ((SECONDS >= end)); then
-      echo "walk.sh: $what: ${said:-no reason was given}" >&2
-      return 1
-    fi
-    sleep 1
-  done
+  within "$patience" "$@" || {
+    echo "walk.sh: $what: ${said:-no reason was given}" >&2
+    return 1
+  }
+}
+
+save_rules() {
+  a8ctl rule-get --all --output json >"$saved"
 }
 
 # The answer to a first attempt may be lost: what is there already is replaced.
@@ -253,16 +268,11 @@ canary() {
 command -v curl >/dev/null || stop "curl is not there"
 command=$(find_command)
 saved=$(mktemp "${TMPDIR:-/tmp}/walk-rules.XXXXXX")
-rules=$(a8ctl rule-get --all --output json 2>&1) || {
-  rm -f "$saved"
-  stop "the rules cannot be read: $rules"
-}
-echo "$rules" >"$saved"
+trap 'rm -f "$saved"' EXIT
+within $start save_rules || stop "the rules cannot be read: $said"
 had_rules=$(grep -m1 '"id"' "$saved" || true)
-if ! said=$(ask --output /dev/null "$gateway" 2>&1); then
-  rm -f "$saved"
+within $start ask --output /dev/null "$gateway" ||
   stop "the gateway does not answer (GATEWAY_URL is $gateway): $said"
-fi
 trap put_back EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
