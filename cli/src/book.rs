@@ -42,7 +42,7 @@ impl Book {
         #[cfg(feature = "kubernetes")]
         if servers.place.is_meant() {
             let cluster = cluster::open(servers).await?;
-            return Ok(Self::Cluster(Rules::new(cluster)));
+            return Ok(Self::Cluster(Rules::new(&cluster)));
         }
         Client::controller(servers).map(Self::Controller)
     }

@@ -1,11 +1,10 @@
 //! A Kubernetes cluster in the place of controller, registry and sidecar: the objects that they
 //! would work on, and what the API server's refusals mean to people.
 
+mod errors;
 pub(crate) mod explain;
 pub(crate) mod instances;
-mod objects;
 mod rules;
-mod write;
 
 use std::io::Write;
 use std::time::Duration;

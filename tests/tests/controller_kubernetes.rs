@@ -121,6 +121,7 @@ async fn an_account_needs_what_is_documented_and_nothing_else() {
     state(&cluster, "bad", "invalid").await;
     let body = json!([rule("a", "x"), rule("b", "x")]);
     controller.post("/v1/rules", &body).await.expect(201);
+    let body = json!([rule("a", "y")]);
     controller.put("/v1/rules", &body).await.expect(200);
     controller.delete("/v1/rules").await.expect(200);
     let events = "events.events.k8s.io";

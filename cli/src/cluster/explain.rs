@@ -44,7 +44,7 @@ pub(crate) async fn ask(
         .parse()
         .map_err(|e| bad("--from", &e))?;
     let headers = headers(&explain.header)?;
-    let rules = Rules::new(cluster.clone()).read(notes).await?.rules;
+    let rules = Rules::new(cluster).read(notes).await?.rules;
     let instances = instances::look(cluster).await?;
     let rules = rules.into_values().map(Into::into);
     let table = RuleTable::<()>::build(rules, None, |_, _| ());

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use a8_common::kubernetes::rule_objects::{by_name, name, unfit};
+use a8_common::kubernetes::rule_objects::{
+    CallError, Listed, NotWritten, Objects, Step, Terms, by_name, name, unfit,
+};
 use a8_common::kubernetes::{Cluster, routing_rule};
 use a8_common::rule::{self, Ids, Rule};
 use kube::core::DynamicObject;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::objects::{Listed, Mode, No, Objects};
-use super::write::{self, Step};
+use super::{CALL_TIMEOUT, FIELD_MANAGER};
 use crate::args::Filter;
 use crate::book::Change;
 use crate::error::Error;
@@ -43,8 +44,8 @@ pub(crate) struct Read {
 }
 
 impl Rules {
-    pub(crate) fn new(cluster: Cluster) -> Self {
-        let objects = Objects::new(cluster);
+    pub(crate) fn new(cluster: &Cluster) -> Self {
+        let objects = Objects::new(cluster, FIELD_MANAGER, CALL_TIMEOUT);
         Self { objects }
     }
 
@@ -95,7 +96,7 @@ impl Rules {
 
     /// All rules that are valid, and what is wrong with the others.
     pub(crate) async fn judged(&self) -> Result<Read, Error> {
-        let Listed { objects, version } = self.objects.list(None).await.map_err(No::error)?;
+        let Listed { objects, version } = self.objects.list(None).await?;
         let (mut rules, mut left_out) = (BTreeMap::new(), Vec::new());
         for object in &objects {
             match routing_rule::rule(object) {
@@ -143,7 +144,7 @@ impl Rules {
         if !unfit.is_empty() {
             return Err(Error::Unfit(Refusal::invalid_rule(unfit)));
         }
-        let now = self.objects.list(None).await.map_err(No::error)?;
+        let now = self.objects.list(None).await?;
         let version = now.version;
         if let Some(revision) = change.if_revision {
             self.unmoved(&now, revision).await?;
@@ -154,19 +155,16 @@ impl Rules {
                 live.contains_key(id)
             })?;
         }
-        let step = |(at, rule): (usize, &Rule)| Step {
-            at,
-            name: rule.id().to_string(),
-            before: live.get(rule.id().as_str()).cloned(),
-            rule: Some(rule.clone()),
+        let steps = Step::puts(&rules, &live);
+        let terms = Terms {
+            makes: !there,
+            takes: &|_| true,
+            bound: change.if_revision.is_some(),
         };
-        let steps = rules.iter().enumerate().map(step).collect();
-        let mode = match change.dry_run {
-            true => Mode::DryRun,
-            false => Mode::Commit,
-        };
-        let bound = change.if_revision.is_some();
-        write::all_or_none(&self.objects, steps, bound, mode).await?;
+        match change.dry_run {
+            true => self.objects.try_out(&steps, &terms).await?,
+            false => drop(self.objects.commit(steps, &terms).await?),
+        }
         Ok(match change.dry_run {
             true => Put::Tried(json!({ "rules": rules, "revision": version })),
             false => Put::Done(rules),
@@ -176,25 +174,27 @@ impl Rules {
     /// As [`Book::delete`](crate::book::Book::delete). What is no valid rule goes by its name,
     /// or with all.
     pub(crate) async fn delete(&self, which: &Filter) -> Result<(), Error> {
-        let now = self.objects.list(None).await.map_err(No::error)?;
+        let now = self.objects.list(None).await?;
         let live = by_name(now.objects);
         known(which.id.iter().map(String::as_str), |id| {
             live.contains_key(id)
         })?;
         let by_content = !(which.tag.is_empty() && which.destination.is_empty());
-        let goes = |name: &str, object: &DynamicObject| match routing_rule::rule(object) {
+        let goes = |object: &DynamicObject| match routing_rule::rule(object) {
             Ok(rule) => takes(which, &rule),
-            Err(_) => !by_content && (which.id.is_empty() || which.id.iter().any(|id| id == name)),
+            Err(_) => {
+                let named = |id: &String| id == name(object);
+                !by_content && (which.id.is_empty() || which.id.iter().any(named))
+            }
         };
-        let taken = live.into_iter().filter(|(name, object)| goes(name, object));
-        let step = |(at, (name, before))| Step {
-            at,
-            name,
-            before: Some(before),
-            rule: None,
+        let steps = Step::removes(&live, goes);
+        let terms = Terms {
+            makes: false,
+            takes: &goes,
+            bound: false,
         };
-        let steps = taken.enumerate().map(step).collect();
-        write::all_or_none(&self.objects, steps, false, Mode::Commit).await
+        self.objects.commit(steps, &terms).await?;
+        Ok(())
     }
 
     /// Refuses to build on `revision`, unless the rules are still what they were then. A
@@ -214,11 +214,11 @@ impl Rules {
             Ok(_) => Err(Error::NotThere(
                 "the rules have changed since that revision: look at them again",
             )),
-            Err(No::Expired) => Err(Error::NotThere(
+            Err(CallError::Expired) => Err(Error::NotThere(
                 "the cluster no longer knows that revision, so it cannot tell whether the rules \
                  have changed since: look at them again",
             )),
-            Err(no) => Err(no.error()),
+            Err(e) => Err(e.into()),
         }
     }
 }
@@ -234,12 +234,11 @@ fn known<'a>(
     ids: impl Iterator<Item = &'a str>,
     there: impl Fn(&str) -> bool,
 ) -> Result<(), Error> {
-    let unknown: Vec<&str> = ids.filter(|id| !there(id)).collect();
-    if unknown.is_empty() {
-        return Ok(());
+    let unknown: Vec<String> = ids.filter(|id| !there(id)).map(str::to_owned).collect();
+    match unknown.is_empty() {
+        true => Ok(()),
+        false => Err(NotWritten::Unknown(unknown).into()),
     }
-    let text = format!("there is no rule with the id {}", unknown.join(", "));
-    Err(Error::Unfit(Refusal::new("unknown_rule", text)))
 }
 
 fn selected<'a>(read: &'a Read, which: &Filter) -> Result<Vec<&'a Rule>, Error> {

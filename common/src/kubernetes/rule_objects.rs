@@ -1,24 +1,29 @@
-//! From a rule to its object and back, for those who write them: the controller's book, and the
-//! command.
+//! Rules as objects that are read and written: by the controller's book, and by the command.
+//! [`Objects`] are a namespace's; a write is made of [`Step`]s and done as a whole or not at all.
+
+mod calls;
+mod steps;
+mod undo;
+mod writes;
 
 use std::collections::BTreeMap;
 
-use kube::api::{DeleteParams, PostParams, Preconditions};
-use kube::core::{DynamicObject, ObjectMeta, Request};
+use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::{Value, json};
 
 use super::routing_rule::{is_name, object, rule};
-use super::{Cluster, ROUTING_RULES};
 use crate::rule::{Fault, Rule};
+
+pub use calls::{CallError, Listed, Objects, bounded, version};
+pub use steps::{Done, Step, Terms};
+pub use writes::{AT_ONCE, NotWritten};
 
 /// The label by which kubectl and people see who made an object.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
-/// A new object for `rule`, made by `manager`.
-///
-/// # Errors
-/// When the rule cannot be written down, which no rule is known to cause.
-pub fn made(rule: &Rule, manager: &str) -> Result<DynamicObject, serde_json::Error> {
+/// A new object for `rule`, made by `manager`. That a rule cannot be written down no rule is
+/// known to cause.
+fn made(rule: &Rule, manager: &str) -> Result<DynamicObject, serde_json::Error> {
     let mut object = object(rule)?;
     object.metadata.labels = Some([(MANAGED_BY.to_owned(), manager.to_owned())].into());
     Ok(object)
@@ -26,20 +31,17 @@ pub fn made(rule: &Rule, manager: &str) -> Result<DynamicObject, serde_json::Err
 
 /// `before` with `rule` in it. What others keep with the object stays: labels, annotations,
 /// owners, and the version, which must be the same when this is sent.
-///
-/// # Errors
-/// As [`made`].
-pub fn replaced(before: &DynamicObject, rule: &Rule) -> Result<DynamicObject, serde_json::Error> {
+fn replaced(before: &DynamicObject, rule: &Rule) -> Result<DynamicObject, serde_json::Error> {
     Ok(with_spec(before, spec_of(&object(rule)?)))
 }
 
 /// `now` with the spec that `before` has.
-pub fn put_back(now: &DynamicObject, before: &DynamicObject) -> DynamicObject {
+fn put_back(now: &DynamicObject, before: &DynamicObject) -> DynamicObject {
     with_spec(now, spec_of(before))
 }
 
 /// An object like `before`, which is gone.
-pub fn made_again(before: &DynamicObject) -> DynamicObject {
+fn made_again(before: &DynamicObject) -> DynamicObject {
     let ObjectMeta {
         name,
         labels,
@@ -62,66 +64,13 @@ pub fn made_again(before: &DynamicObject) -> DynamicObject {
     }
 }
 
-/// Makes `object`, as it stands: a member that the cluster's definition does not know is refused
-/// and not dropped. Whether it was done is open when the caller does not wait for the answer.
-///
-/// # Errors
-/// What the API server, or the way to it, has against it.
-pub async fn create(
-    cluster: &Cluster,
-    object: &DynamicObject,
-    how: &PostParams,
-) -> Result<DynamicObject, kube::Error> {
-    send(cluster, object, |url, body| url.create(how, body)).await
-}
-
-/// Replaces the object that has the name and the version of `object`, as [`create`] makes it.
-///
-/// # Errors
-/// As [`create`].
-pub async fn replace(
-    cluster: &Cluster,
-    object: &DynamicObject,
-    how: &PostParams,
-) -> Result<DynamicObject, kube::Error> {
-    send(cluster, object, |url, body| {
-        url.replace(name(object), how, body)
-    })
-    .await
-}
-
-async fn send(
-    cluster: &Cluster,
-    object: &DynamicObject,
-    request: impl FnOnce(
-        &Request,
-        Vec<u8>,
-    ) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-) -> Result<DynamicObject, kube::Error> {
-    let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
-    let url = Request::new(ROUTING_RULES.path(Some(&cluster.namespace)));
-    let mut request = request(&url, body).map_err(kube::Error::BuildRequest)?;
-    let strict = format!("{}&fieldValidation=Strict", request.uri());
-    let strict = strict.parse::<http::Uri>().map_err(http::Error::from);
-    *request.uri_mut() = strict.map_err(kube::Error::HttpError)?;
-    cluster.client.request(request).await
-}
-
-/// Deletes `object` only if it is still the same in the same version.
-pub fn if_unchanged(object: &DynamicObject) -> DeleteParams {
-    DeleteParams::background().preconditions(Preconditions {
-        resource_version: object.metadata.resource_version.clone(),
-        uid: object.metadata.uid.clone(),
-    })
-}
-
 /// Whether `object` still says what `before` said.
-pub fn says_the_same(object: &DynamicObject, before: &DynamicObject) -> bool {
+fn says_the_same(object: &DynamicObject, before: &DynamicObject) -> bool {
     spec_of(object) == spec_of(before)
 }
 
 /// Whether `object` says what `said` does.
-pub fn says(object: &DynamicObject, said: &Rule) -> bool {
+fn says(object: &DynamicObject, said: &Rule) -> bool {
     rule(object).is_ok_and(|read| read == *said)
 }
 

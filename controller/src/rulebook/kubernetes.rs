@@ -8,7 +8,7 @@
 //! the definition's uid, with which all rules come and go.
 //!
 //! A cluster knows no transactions over several objects. A [`mod@write`] is tried out as a whole
-//! first, then done, and undone when it fails half-way ([`undo`]). Others may see the steps.
+//! first, then done, and undone when it fails half-way. Others may see the steps.
 //!
 //! What the controller's account must be allowed, in the namespace unless it says otherwise:
 //!
@@ -23,20 +23,20 @@
 //! | the same, to install or renew it | create, patch | only where the controller may do so |
 
 mod contents;
+mod errors;
 mod feeder;
 mod follow;
 mod journal;
-mod objects;
 mod plan;
-mod step;
-mod undo;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use a8_common::host::Site;
 use a8_common::http::IfMatch;
 use a8_common::kubernetes::Cluster;
+use a8_common::kubernetes::rule_objects::Objects;
 use a8_common::model::{Epoch, Namespace, Revision};
 use a8_common::rule::Rule;
 use a8_common::store::Unavailable;
@@ -45,13 +45,17 @@ use tokio::sync::{oneshot, watch};
 
 use self::feeder::Feeder;
 use self::follow::Follower;
-use self::objects::Objects;
 use self::plan::Wanted;
 use self::write::{Desk, Outcome};
 use super::{Mode, Removed, Selection, Shelf, ShelfError, WriteError};
 
 pub use contents::{Contents, Known};
-pub use objects::FIELD_MANAGER;
+
+/// The name by which the API server knows whose a change is.
+pub const FIELD_MANAGER: &str = "a8controller";
+
+/// How long the API server may take to answer a call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The rules of one namespace of a cluster.
 pub struct Book {
@@ -82,7 +86,7 @@ impl Book {
         let shelf = Shelf::not_loaded(ours.unwrap_or_else(Namespace::default_one));
         let shelf = Arc::new(shelf);
         let (sender, contents) = watch::channel(Contents::default());
-        let objects = Objects::new(cluster);
+        let objects = Objects::new(cluster, FIELD_MANAGER, CALL_TIMEOUT);
         let follower = Follower {
             cluster: cluster.clone(),
             feeder: Feeder::new(shelf.clone(), sender, site.metrics)?,

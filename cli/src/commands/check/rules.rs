@@ -13,7 +13,7 @@ use crate::error::Error;
 pub(super) async fn check(cluster: &Cluster) -> Vec<Finding> {
     const VALID: &str = "rules";
     const LEAD: &str = "backends";
-    let read = match Rules::new(cluster.clone()).judged().await {
+    let read = match Rules::new(cluster).judged().await {
         Ok(read) => read,
         Err(e) => return vec![unknown(VALID, &e)],
     };

@@ -4,16 +4,19 @@ use std::pin::pin;
 use std::time::Duration;
 
 use a8_common::http::Condition;
+use a8_common::kubernetes::rule_objects::{CallError, bounded, version};
 use a8_common::kubernetes::{Cluster, ROUTING_RULES, Told, Wanted, follow, routing_rule};
 use a8_common::model::Epoch;
 use a8_common::task::Stop;
 use futures_util::StreamExt;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
 use kube::core::{DynamicObject, TypeMeta};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use super::CALL_TIMEOUT;
 use super::feeder::Feeder;
-use super::objects::{CallError, uid_of_definition, version};
 
 /// After how long the definition is looked at again, where that failed.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -90,7 +93,7 @@ impl Follower {
     /// by the same name.
     async fn epoch(&self) -> Epoch {
         loop {
-            match uid_of_definition(&self.cluster.client).await {
+            match self.definition().await {
                 Ok(uid) => return uid.map_or_else(|| self.fallback.clone(), |u| Epoch::named(&u)),
                 Err(CallError::NotAllowed { reason, .. }) => {
                     info!(
@@ -109,10 +112,18 @@ impl Follower {
         }
     }
 
+    /// The uid of the definition.
+    async fn definition(&self) -> Result<Option<String>, CallError> {
+        let api: Api<CustomResourceDefinition> = Api::all(self.cluster.client.clone());
+        let asked = api.get_metadata(routing_rule::DEFINITION);
+        let definition = bounded(CALL_TIMEOUT, asked).await?;
+        Ok(definition.metadata.uid)
+    }
+
     /// There seems to be no definition. An API server that has just begun may only not know of
     /// it yet: then nothing is gone.
     async fn gone(&self) {
-        if let Err(CallError::NoDefinition) = uid_of_definition(&self.cluster.client).await {
+        if let Err(CallError::NoDefinition) = self.definition().await {
             self.feeder.clear();
         }
     }

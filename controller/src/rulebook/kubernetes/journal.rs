@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use a8_common::kubernetes::rule_objects::Done;
 use a8_common::model::{Revision, RuleId};
 use a8_common::rule::Rule;
 use a8_common::view::{Subscription, Update};
 
-use super::step::Done;
 use crate::rulebook::Shelf;
 
 /// Notes every change from when it was begun.
@@ -49,20 +49,30 @@ impl Journal {
         }
     }
 
-    /// The first and the last revision that `done` made, as far as they are known by now.
-    /// `None` when they changed nothing that shows.
-    pub(super) fn made_by(&mut self, done: &[Done]) -> Option<(Revision, Revision)> {
+    /// The first revision that those of `done` made that are ours, as far as it is known by
+    /// now. `None` when they changed nothing that shows.
+    pub(super) fn made_by(&mut self, done: &[Done]) -> Option<Revision> {
+        self.noted_of(|| done.iter().filter(|done| done.ours)).min()
+    }
+
+    /// The revision from which on all of `done` shows, whoever did it; `None` when it does
+    /// already, or not yet.
+    pub(super) fn shown(&mut self, done: &[Done]) -> Option<Revision> {
+        self.noted_of(|| done.iter()).max()
+    }
+
+    fn noted_of<'a, All: Iterator<Item = &'a Done>>(
+        &mut self,
+        done: impl Fn() -> All,
+    ) -> impl Iterator<Item = Revision> {
         self.note();
-        let ours = || done.iter().filter(|done| done.ours);
-        let versions: BTreeSet<u64> = ours().filter_map(Done::version).collect();
-        let gone = ours().filter(|done| done.after.is_none());
+        let versions: BTreeSet<u64> = done().filter_map(Done::version).collect();
+        let gone = done().filter(|done| done.after.is_none());
         let gone: BTreeSet<&str> = gone.map(|done| done.step.name.as_str()).collect();
-        let is_ours = |(revision, removed): &&(Revision, Vec<RuleId>)| {
-            versions.contains(&revision.0) || removed.iter().any(|id| gone.contains(id.as_str()))
+        let meant = move |(at, removed): &&(Revision, Vec<RuleId>)| {
+            versions.contains(&at.0) || removed.iter().any(|id| gone.contains(id.as_str()))
         };
-        let mut made = self.noted.iter().filter(is_ours).map(|(at, _)| *at);
-        let first = made.next()?;
-        Some((first, made.next_back().unwrap_or(first)))
+        self.noted.iter().filter(meant).map(|(at, _)| *at)
     }
 
     /// Whether others changed something before `first`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use a8_common::kubernetes::routing_rule;
+use a8_common::kubernetes::rule_objects::Step;
 use a8_common::model::RuleId;
 use a8_common::rule::Rule;
 use kube::core::DynamicObject;
@@ -21,19 +22,6 @@ pub(super) enum Wanted {
 
 /// The objects that a request may be about, by name.
 pub(super) type Live = BTreeMap<String, DynamicObject>;
-
-/// One object, one change.
-#[derive(Debug, Clone)]
-pub(super) struct Step {
-    /// Which of the request's rules it is for.
-    pub(super) at: usize,
-    /// The object's name.
-    pub(super) name: String,
-    /// The object as it was found.
-    pub(super) before: Option<DynamicObject>,
-    /// What it shall say; `None`: it shall be gone.
-    pub(super) rule: Option<Rule>,
-}
 
 impl Wanted {
     /// The names of the objects that it is about, if it says so.
@@ -66,13 +54,13 @@ impl Wanted {
     /// The steps to it from `live`.
     pub(super) fn steps(&self, live: &Live) -> Result<Vec<Step>, WriteError> {
         match self {
-            Self::Add(rules) => Ok(puts(rules, live)),
+            Self::Add(rules) => Ok(Step::puts(rules, live)),
             Self::Update(rules) => {
                 let known = |rule: &&Rule| !live.contains_key(rule.id().as_str());
                 let unknown = rules.iter().filter(known).map(|rule| rule.id().to_string());
                 let unknown: Vec<String> = unknown.collect();
                 match unknown.is_empty() {
-                    true => Ok(puts(rules, live)),
+                    true => Ok(Step::puts(rules, live)),
                     false => Err(WriteError::Unknown(unknown)),
                 }
             }
@@ -81,27 +69,10 @@ impl Wanted {
                 if !unknown.is_empty() {
                     return Err(WriteError::Unknown(unknown));
                 }
-                let taken = live.iter().filter(|(_, object)| self.takes(object));
-                let step = |(at, (name, object)): (usize, (&String, &DynamicObject))| Step {
-                    at,
-                    name: name.clone(),
-                    before: Some(object.clone()),
-                    rule: None,
-                };
-                Ok(taken.enumerate().map(step).collect())
+                Ok(Step::removes(live, |object| self.takes(object)))
             }
         }
     }
-}
-
-fn puts(rules: &[Rule], live: &Live) -> Vec<Step> {
-    let step = |(at, rule): (usize, &Rule)| Step {
-        at,
-        name: rule.id().to_string(),
-        before: live.get(rule.id().as_str()).cloned(),
-        rule: Some(rule.clone()),
-    };
-    rules.iter().enumerate().map(step).collect()
 }
 
 /// The ids of what `steps` are about.

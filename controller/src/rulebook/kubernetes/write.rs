@@ -1,11 +1,10 @@
-//! One write: tried out as a whole, done step by step, undone when it fails half-way.
+//! One write, from what is wanted to the revision at which it shows.
 
-use a8_common::kubernetes::rule_objects;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use a8_common::http::IfMatch;
+use a8_common::kubernetes::rule_objects::{self, AT_ONCE, Done, NotWritten, Objects, Terms};
 use a8_common::model::{Revision, RuleId};
 use a8_common::store::Unavailable;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -16,14 +15,8 @@ use tracing::warn;
 
 use super::contents::{Contents, Known};
 use super::journal::Journal;
-use super::objects::Objects;
-use super::plan::{Live, Step, Wanted, ids};
-use super::step::{Done, take};
-use super::undo::{Touched, undo};
+use super::plan::{Live, Wanted, ids};
 use crate::rulebook::{MAX_ATTEMPTS, MAX_RULES, Mode, SETTLE, Shelf, WriteError};
-
-/// How many objects are written at once.
-pub(super) const AT_ONCE: usize = 8;
 
 /// So many objects are asked for one by one; of more, all are.
 const FEW: usize = 32;
@@ -90,23 +83,27 @@ impl Desk {
         };
         let steps = wanted.steps(&live)?;
         let ids = ids(&steps);
-        if mode == Mode::DryRun || steps.len() > 1 {
-            self.rehearse(wanted, &steps, bound).await?;
-        }
+        let terms = Terms {
+            makes: wanted.makes(),
+            takes: &|object| wanted.takes(object),
+            bound,
+        };
         if mode == Mode::DryRun || steps.is_empty() {
+            self.objects.try_out(&steps, &terms).await?;
             let revision = journal.begun;
             return Ok(Outcome { ids, revision });
         }
-        let done = self.commit(wanted, steps, bound).await?;
+        let done = self.objects.commit(steps, &terms).await?;
         let seen = timeout(SETTLE, self.seen(&done)).await.is_ok();
         if !seen {
             warn!("a write is done and not yet visible");
         }
-        let revision = match journal.made_by(&done) {
-            Some((first, _)) if bound && journal.others_before(first) => {
-                return Err(self.undo(touched(done), WriteError::Moved).await);
-            }
-            Some((_, last)) => last,
+        let made = journal.made_by(&done);
+        if bound && made.is_some_and(|first| journal.others_before(first)) {
+            return Err(self.objects.undo(done, NotWritten::Moved).await.into());
+        }
+        let revision = match journal.shown(&done) {
+            Some(revision) => revision,
             None if seen => journal.begun,
             None => self.shelf.snapshot().revision,
         };
@@ -141,7 +138,9 @@ impl Desk {
                 let got: Vec<_> = got.buffered(AT_ONCE).try_collect().await?;
                 Ok(rule_objects::by_name(got.into_iter().flatten().collect()))
             }
-            _ => Ok(rule_objects::by_name(self.objects.list().await?)),
+            _ => Ok(rule_objects::by_name(
+                self.objects.list(None).await?.objects,
+            )),
         }
     }
 
@@ -150,7 +149,7 @@ impl Desk {
         let mut contents = self.contents();
         let until = Instant::now() + SETTLE;
         for _ in 0..MAX_ATTEMPTS {
-            let listed = self.objects.list().await?;
+            let listed = self.objects.list(None).await?.objects;
             loop {
                 contents.borrow_and_update();
                 let (journal, now) = (Journal::begin(&self.shelf), self.shelf.snapshot());
@@ -195,89 +194,6 @@ impl Desk {
         all_shown && shown.items.len() == valid
     }
 
-    /// Tries out all steps. Every fault of every rule is told.
-    async fn rehearse(
-        &self,
-        wanted: &Wanted,
-        steps: &[Step],
-        bound: bool,
-    ) -> Result<(), WriteError> {
-        let trials = stream::iter(steps.to_vec())
-            .map(|step| take(&self.objects, wanted, step, bound, Mode::DryRun))
-            .buffered(AT_ONCE);
-        let mut trials = std::pin::pin!(trials);
-        let (mut faults, mut unknown) = (Vec::new(), Vec::new());
-        while let Some(trial) = trials.next().await {
-            match trial.map_err(|failed| failed.why) {
-                Ok(_) => {}
-                Err(WriteError::Invalid(more)) => faults.extend(more),
-                Err(WriteError::Unknown(more)) => unknown.extend(more),
-                Err(e) => return Err(e),
-            }
-        }
-        match (faults.is_empty(), unknown.is_empty()) {
-            (false, _) => Err(WriteError::Invalid(faults)),
-            (_, false) => Err(WriteError::Unknown(unknown)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Does all steps, or undoes what it did.
-    async fn commit(
-        &self,
-        wanted: &Wanted,
-        steps: Vec<Step>,
-        bound: bool,
-    ) -> Result<Vec<Done>, WriteError> {
-        let alone = steps.len() == 1;
-        let broken = AtomicBool::new(false);
-        let taken = stream::iter(steps).map(async |step| {
-            if broken.load(Ordering::Relaxed) {
-                return None;
-            }
-            let taken = take(&self.objects, wanted, step, bound, Mode::Commit).await;
-            broken.fetch_or(taken.is_err(), Ordering::Relaxed);
-            Some(taken)
-        });
-        let taken: Vec<_> = taken.buffered(AT_ONCE).collect().await;
-        let (mut done, mut why, mut open) = (Vec::new(), None, Vec::new());
-        for taken in taken.into_iter().flatten() {
-            match taken.map_err(|failed| *failed) {
-                Ok(one) => done.push(one),
-                Err(failed) => {
-                    if failed.open && !alone {
-                        open.push(Touched {
-                            step: failed.step,
-                            uid: None,
-                        });
-                    }
-                    why.get_or_insert(failed.why);
-                }
-            }
-        }
-        let Some(why) = why else {
-            return Ok(done);
-        };
-        let mut touched = touched(done);
-        touched.extend(open);
-        Err(self.undo(touched, why).await)
-    }
-
-    /// Undoes what was `touched`, because of `why`.
-    async fn undo(&self, touched: Vec<Touched>, why: WriteError) -> WriteError {
-        if touched.is_empty() {
-            return why;
-        }
-        let left = undo(&self.objects, touched).await;
-        match left.is_empty() {
-            true => why,
-            false => WriteError::Partly {
-                left,
-                cause: Box::new(why),
-            },
-        }
-    }
-
     /// Waits until the view has what was `done`.
     async fn seen(&self, done: &[Done]) {
         let mut contents = self.contents();
@@ -297,13 +213,4 @@ fn has(now: &Contents, done: &Done) -> bool {
         }
         (None, None) => true,
     }
-}
-
-fn touched(done: Vec<Done>) -> Vec<Touched> {
-    let ours = done.into_iter().filter(|done| done.ours);
-    ours.map(|done| Touched {
-        uid: done.after.and_then(|after| after.metadata.uid),
-        step: done.step,
-    })
-    .collect()
 }

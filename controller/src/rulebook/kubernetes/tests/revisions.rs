@@ -1,5 +1,7 @@
 //! Revisions, and several controllers.
 
+use std::collections::BTreeSet;
+
 use a8_common::view::Update;
 
 use super::*;
@@ -178,4 +180,29 @@ async fn bound_writes_of_two_controllers_do_not_both_come_through() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn what_is_there_already_is_not_written_again() {
+    let cluster = Cluster::start().await;
+    let opened = opened(&cluster).await;
+    let first = opened.add(&[("a", "s"), ("b", "s")]).await.unwrap();
+    cluster.api.clear_requests();
+    let condition = IfMatch::Any;
+    let same = rules(&[("a", "s"), ("b", "s")]);
+    for mode in [Mode::DryRun, Mode::Commit] {
+        let again = opened.book.update(&same, &condition, mode).await.unwrap();
+        assert_eq!(again, first);
+    }
+    let asked = cluster.api.requests();
+    assert!(!asked.iter().any(|asked| asked.is("update", "routingrules")));
+    // Of several, what differs.
+    let second = opened.add(&[("a", "s"), ("b", "t")]).await.unwrap();
+    assert!(second > first, "{second:?}");
+    let asked = cluster.api.requests();
+    let updates = asked
+        .iter()
+        .filter(|asked| asked.is("update", "routingrules"));
+    let updated: BTreeSet<_> = updates.map(|asked| asked.name.as_str()).collect();
+    assert_eq!(updated, BTreeSet::from(["b"]));
 }

@@ -3,7 +3,6 @@
 //! It goes by what is there, not by what was answered: the outcome of a call that was not
 //! answered is open. What others have changed since is theirs and stays.
 
-use a8_common::kubernetes::rule_objects;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -11,10 +10,10 @@ use kube::core::DynamicObject;
 use tokio::time::sleep;
 use tracing::{error, warn};
 
-use super::objects::{CallError, Objects};
-use super::plan::Step;
-use super::write::AT_ONCE;
-use crate::rulebook::Mode;
+use super::calls::{CallError, Mode, Objects};
+use super::steps::Step;
+use super::writes::AT_ONCE;
+use super::{made_again, put_back, says};
 
 /// How often one object is tried to be put back.
 const MAX_ATTEMPTS: u32 = 6;
@@ -67,11 +66,11 @@ impl Touched {
         let done = match (&now, &self.step.before) {
             (Some(now), None) if self.is_ours(now) => objects.delete(now, Mode::Commit).await,
             (Some(now), Some(before)) if self.is_ours(now) => {
-                let object = rule_objects::put_back(now, before);
+                let object = put_back(now, before);
                 objects.replace(&object, Mode::Commit).await.map(Some)
             }
             (None, Some(before)) if self.step.rule.is_none() => {
-                let object = rule_objects::made_again(before);
+                let object = made_again(before);
                 objects.create(&object, Mode::Commit).await.map(Some)
             }
             _ => return Ok(()),
@@ -86,10 +85,7 @@ impl Touched {
     /// Whether `now` is as the step left it.
     fn is_ours(&self, now: &DynamicObject) -> bool {
         let same = self.uid.is_none() || self.uid == now.metadata.uid;
-        same && self
-            .step
-            .rule
-            .as_ref()
-            .is_some_and(|rule| rule_objects::says(now, rule))
+        let said = self.step.rule.as_ref();
+        same && said.is_some_and(|rule| says(now, rule))
     }
 }
