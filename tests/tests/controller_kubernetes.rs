@@ -394,3 +394,27 @@ async fn a_token_must_be_for_the_namespace_of_the_cluster() {
     }
     controller.get("/v1/rules").await.refused(401, "");
 }
+
+/// As our images are.
+#[tokio::test]
+async fn a_system_without_authorities_is_not_asked_for_any() {
+    let begin = |args: Vec<String>| {
+        let own = ["--api_port=0", "--log_format=json"].map(str::to_owned);
+        let args: Vec<String> = args.into_iter().chain(own).collect();
+        let nowhere = [("SSL_CERT_FILE", "/nowhere"), ("SSL_CERT_DIR", "/nowhere")];
+        Process::start("a8controller", &args, &nowhere)
+    };
+    // The cluster's are named.
+    let cluster = Cluster::start().await;
+    let controller = begin(cluster.controller_args());
+    let url = format!("http://127.0.0.1:{}", controller.port().await);
+    ready_says(&url, 200, &[]).await;
+    // Without TLS there are none.
+    let plain = [
+        "--database_type=kubernetes",
+        "--kubernetes_url=http://127.0.0.1:1",
+    ];
+    let controller = begin(plain.map(str::to_owned).into());
+    let url = format!("http://127.0.0.1:{}", controller.port().await);
+    ready_says(&url, 503, &["refused"]).await;
+}

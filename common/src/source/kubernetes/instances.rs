@@ -6,6 +6,7 @@
 
 mod claims;
 mod join;
+mod outage;
 mod small;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tracing::info;
 
 use self::join::{Changed, Join};
+use self::outage::Outage;
 use super::{AT_ONCE, Said, Teller};
 use crate::kubernetes::{
     Cluster, ENDPOINT_SLICES, EndpointSlice, Head, PODS, SERVICES, Service, Told, Trouble, Wanted,
@@ -66,7 +68,17 @@ impl Instances {
         let mut heard = pin!(self.hear().ready_chunks(AT_ONCE));
         let mut keeper = Keeper::new(out);
         let mut teller = Teller::new("instances", link);
-        while let Some(heard) = heard.next().await {
+        loop {
+            let heard = tokio::select! {
+                heard = heard.next() => heard,
+                () = keeper.outage.over() => {
+                    keeper.join.doubt(false);
+                    Some(Vec::new())
+                }
+            };
+            let Some(heard) = heard else {
+                return;
+            };
             for heard in heard {
                 keeper.take(heard);
             }
@@ -128,6 +140,7 @@ struct Keeper {
     slices: Standing,
     pods: Standing,
     services: Standing,
+    outage: Outage,
     /// What has been published, once something has.
     place: Option<(Epoch, Revision)>,
     /// Instances that are too many.
@@ -142,6 +155,7 @@ impl Keeper {
             slices: Standing::default(),
             pods: Standing::default(),
             services: Standing::default(),
+            outage: Outage::default(),
             place: None,
             left_out: BTreeSet::new(),
         }
@@ -150,12 +164,16 @@ impl Keeper {
     fn take(&mut self, heard: Heard) {
         let join = &mut self.join;
         match heard {
-            Heard::Slice(told) => match self.slices.hear(told) {
-                Some(Told::All { objects, .. }) => join.slices(objects),
-                Some(Told::Put(slice)) => join.slice(slice),
-                Some(Told::Gone(slice)) => join.no_slice(&slice),
-                Some(Told::Reached(_) | Told::NoSuchKind | Told::Trouble(_)) | None => {}
-            },
+            Heard::Slice(told) => {
+                let told = self.slices.hear(told);
+                join.doubt(self.outage.note(told.is_some()));
+                match told {
+                    Some(Told::All { objects, .. }) => join.slices(objects),
+                    Some(Told::Put(slice)) => join.slice(slice),
+                    Some(Told::Gone(slice)) => join.no_slice(&slice),
+                    Some(Told::Reached(_) | Told::NoSuchKind | Told::Trouble(_)) | None => {}
+                }
+            }
             Heard::Pod(told) => {
                 match self.pods.hear(told) {
                     Some(Told::All { objects, .. }) => join.pods(objects),

@@ -3,7 +3,7 @@
 //! A change marks the services that it touches, and only these are put together anew. What
 //! comes out is compared with what was there: an instance that stays the same is the same.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -31,6 +31,8 @@ pub(super) struct Join {
     claims: Claims,
     /// Whether addresses of pods that are not known are instances all the same.
     without_pods: bool,
+    /// Whether it is doubted that nobody is ready.
+    doubtful: bool,
     made: HashMap<ServiceName, BTreeMap<InstanceId, Arc<Instance>>>,
 }
 
@@ -186,6 +188,13 @@ impl Join {
         }
     }
 
+    /// Whether it is to be doubted that nobody is ready.
+    pub(super) fn doubt(&mut self, doubtful: bool) {
+        if std::mem::replace(&mut self.doubtful, doubtful) && !doubtful {
+            self.touched.extend(self.slices_of.keys().cloned());
+        }
+    }
+
     /// Puts together anew what was touched.
     pub(super) fn changed(&mut self) -> Changed {
         let mut drafts = BTreeMap::new();
@@ -226,7 +235,8 @@ impl Join {
     }
 
     /// The instances of a service, with ids that others may have as well. Addresses about to
-    /// end are taken where none other is left.
+    /// end are taken where none other is left; and where that is doubtful, those that were
+    /// instances until now.
     fn make(&self, service: &ServiceName) -> Vec<Instance> {
         let known = self.services.get(service);
         if let Some(external) = known.and_then(|service| service.external.as_ref()) {
@@ -239,9 +249,20 @@ impl Join {
                 .collect();
         }
         let preferred = known.map_or(Family::V4, |service| service.family);
-        match self.serving(service, Serves::Yes, preferred) {
-            none if none.is_empty() => self.serving(service, Serves::Last, preferred),
-            some => some,
+        for serves in [Serves::Yes, Serves::Last] {
+            let some = self.serving(service, serves, preferred);
+            if !some.is_empty() {
+                return some;
+            }
+        }
+        match self.made.get(service) {
+            Some(made) if self.doubtful => {
+                let before: HashSet<&str> = made.values().map(|i| i.endpoint.value()).collect();
+                let mut unready = self.serving(service, Serves::Unready, preferred);
+                unready.retain(|instance| before.contains(instance.endpoint.value()));
+                unready
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -48,6 +48,8 @@ pub(super) enum Serves {
     Yes,
     /// It is about to end, and still answers: where nothing else is left.
     Last,
+    /// It is said not to be ready.
+    Unready,
     No,
 }
 
@@ -126,6 +128,7 @@ impl Serves {
         match (ready && serving, terminating, serving) {
             (true, false, _) => Self::Yes,
             (_, true, true) => Self::Last,
+            (false, false, _) => Self::Unready,
             _ => Self::No,
         }
     }

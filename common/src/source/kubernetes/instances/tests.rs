@@ -1,5 +1,7 @@
 //! The meaning of slices, pods and services, object by object.
 
+mod doubtful;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
