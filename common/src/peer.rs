@@ -123,7 +123,7 @@ pub enum OpenError {
         source: Option<reqwest::Error>,
     },
     /// TLS could not be set up.
-    #[error("could not set up the HTTP client")]
+    #[error("TLS cannot be set up; where the system has no authorities, a ca_cert_file names some")]
     Client(#[source] reqwest::Error),
 }
 
