@@ -5,9 +5,14 @@
 //! problem, or is silent for a while. What the peer then says replaces it, by the rules that
 //! hold for any state: within the same epoch as a difference, of another epoch as a new one.
 //!
-//! A disk that is full or cannot be written to is told once, and changes nothing else.
+//! A peer that has forgotten everything is no reason to forget it, too: the state of another
+//! epoch than that of the file is written only after a while, in which it fills again.
+//!
+//! A disk that is full or cannot be written to is told once, tried again, and changes nothing
+//! else.
 
 mod file;
+mod lives;
 mod record;
 mod sealed;
 
@@ -21,6 +26,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
+use self::lives::Lives;
 use super::{Link, Source};
 use crate::task::Stop;
 use crate::view::{Preload, Publisher, Snapshot, View};
@@ -28,6 +34,9 @@ use crate::watch::Wire;
 
 pub use record::Record;
 pub use sealed::{MAX_BYTES, ReadError};
+
+/// After how long what could not be written is written again, although nothing has changed.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// When the state is written, and how long its peer is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +47,9 @@ pub struct Pace {
     pub rest: Duration,
     /// How long a silent peer is waited for before the file is used.
     pub patience: Duration,
+    /// For how long the state of another epoch does not take the place of what is kept: as
+    /// long as readers hold what that epoch does not know.
+    pub grace: Duration,
 }
 
 impl Default for Pace {
@@ -46,6 +58,7 @@ impl Default for Pace {
             gather: Duration::from_millis(500),
             rest: Duration::from_secs(5),
             patience: Duration::from_secs(2),
+            grace: Duration::from_secs(30),
         }
     }
 }
@@ -76,24 +89,48 @@ impl<T: Wire> Source<T> for Kept<T> {
     async fn run(self: Box<Self>, out: Publisher<T>, link: watch::Sender<Link>, stop: Stop) {
         let Self { source, place } = *self;
         let (view, preload) = (out.view(), out.preload());
-        let recall = recall(&place, preload, view.clone(), link.subscribe());
-        let keep = keep(&place, view, &stop);
+        let told = link.subscribe();
+        let keeping = async {
+            // Also when it is told to stop: what is there decides what is written at the end.
+            let found = find::<T>(&place).await;
+            let epoch = found.as_ref().and_then(|found| found.epoch.clone());
+            let recall = recall(&place, found, preload, view.clone(), told);
+            let keep = keep(&place, Lives::new(epoch), view, &stop);
+            tokio::join!(async { stop.race(recall).await }, keep);
+        };
         // Each ends by itself when it is told to stop.
-        tokio::join!(
-            source.run(out, link, stop.clone()),
-            async { stop.race(recall).await },
-            keep
-        );
+        tokio::join!(source.run(out, link, stop.clone()), keeping);
     }
 }
 
-/// Uses what is kept, if the peer does not answer.
+/// What is kept, if it can be used; what cannot is told in the log.
+async fn find<T: Wire>(place: &Place) -> Option<Snapshot<T>> {
+    let from = place.clone();
+    let read = spawn_blocking(move || file::read::<T>(&from.folder, &from.origin)).await;
+    match read {
+        Ok(Ok(found)) => found,
+        Ok(Err(e)) => {
+            warn!(what = T::LIST, reason = %e, "what is kept on disk is not used");
+            None
+        }
+        Err(e) => {
+            warn!(what = T::LIST, reason = %e, "what is kept on disk cannot be read");
+            None
+        }
+    }
+}
+
+/// Uses what was `found`, if the peer does not answer.
 async fn recall<T: Wire>(
     place: &Place,
+    found: Option<Snapshot<T>>,
     preload: Preload<T>,
     mut view: View<T>,
     mut link: watch::Receiver<Link>,
 ) {
+    let Some(found) = found else {
+        return;
+    };
     let told = async {
         tokio::select! {
             loaded = view.loaded() => loaded,
@@ -104,34 +141,31 @@ async fn recall<T: Wire>(
     if timeout(place.pace.patience, told).await == Ok(true) {
         return;
     }
-    let (from, origin) = (place.clone(), place.origin.clone());
-    let read = spawn_blocking(move || file::read::<T>(&from.folder, &origin)).await;
-    match read {
-        Ok(Ok(Some(snapshot))) => {
-            let (items, epoch) = (snapshot.items.len(), snapshot.epoch.clone());
-            if preload.put(snapshot) {
-                let epoch = epoch.map(|epoch| epoch.to_string());
-                info!(
-                    what = T::LIST,
-                    items, epoch, "goes by what was kept on disk"
-                );
-            }
-        }
-        Ok(Ok(None)) => {}
-        Ok(Err(e)) => warn!(what = T::LIST, reason = %e, "what is kept on disk is not used"),
-        Err(e) => warn!(what = T::LIST, reason = %e, "what is kept on disk cannot be read"),
+    let (items, epoch) = (found.items.len(), found.epoch.clone());
+    if preload.put(found) {
+        let epoch = epoch.map(|epoch| epoch.to_string());
+        info!(
+            what = T::LIST,
+            items, epoch, "goes by what was kept on disk"
+        );
     }
 }
 
 /// Writes what the view shows, as it changes, until `stop` fires.
-async fn keep<T: Wire>(place: &Place, view: View<T>, stop: &Stop) {
+async fn keep<T: Wire>(place: &Place, mut lives: Lives, view: View<T>, stop: &Stop) {
+    let pace = place.pace;
     let mut updates = view.subscribe();
     let (mut troubled, mut written) = (false, None);
     let mut next = Instant::now();
+    // When it is written without news, being put off or having failed.
+    let mut due = None;
     loop {
         let more = stop.race(async {
-            updates.next().await?;
-            sleep(place.pace.gather).await;
+            tokio::select! {
+                update = updates.next() => drop(update?),
+                () = sleep_until(due.unwrap_or(next)), if due.is_some() => {}
+            }
+            sleep(pace.gather).await;
             sleep_until(next).await;
             Some(())
         });
@@ -139,19 +173,26 @@ async fn keep<T: Wire>(place: &Place, view: View<T>, stop: &Stop) {
         while updates.ready().is_some() {}
         let snapshot = view.snapshot();
         let mark = (snapshot.epoch.clone(), snapshot.revision);
-        if snapshot.is_loaded() && written.as_ref() != Some(&mark) {
-            let outcome = write(place, snapshot).await;
-            match (&outcome, troubled) {
-                (Err(why), false) => warn!(
-                    what = T::LIST, folder = %place.folder.display(), reason = why,
-                    "the state cannot be kept on disk"
-                ),
-                (Ok(()), true) => info!(what = T::LIST, "the state is kept on disk again"),
-                _ => {}
+        due = None;
+        if let Some(epoch) = &mark.0
+            && written.as_ref() != Some(&mark)
+        {
+            due = lives.put_off(epoch, pace.grace);
+            if due.is_none() {
+                let outcome = write(place, snapshot).await;
+                match (&outcome, troubled) {
+                    (Err(why), false) => warn!(
+                        what = T::LIST, folder = %place.folder.display(), reason = why,
+                        "the state cannot be kept on disk"
+                    ),
+                    (Ok(()), true) => info!(what = T::LIST, "the state is kept on disk again"),
+                    _ => {}
+                }
+                troubled = outcome.is_err();
+                next = Instant::now() + pace.rest;
+                due = troubled.then(|| next + AGAIN);
+                written = outcome.is_ok().then_some(mark);
             }
-            troubled = outcome.is_err();
-            written = outcome.is_ok().then_some(mark);
-            next = Instant::now() + place.pace.rest;
         }
         if !go_on {
             return;

@@ -1,8 +1,8 @@
 //! A file that is whole or not there: a head that says what it is and whose, one line of content,
 //! and a line with the digest of both.
 
-use std::fs::{DirBuilder, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -78,10 +78,11 @@ fn path(folder: &Path, kind: &str) -> PathBuf {
     folder.join(kind).with_extension("state")
 }
 
-/// Writes what `content` writes: all of it or, when this fails, nothing.
+/// Writes what `content` writes: all of it or, when this fails, nothing. What a newer program
+/// has written stays.
 ///
 /// # Errors
-/// What the system says, and when it is too large.
+/// What the system says, when it is too large, and when a newer program's is there.
 pub(super) fn write(
     folder: &Path,
     kind: &str,
@@ -93,6 +94,11 @@ pub(super) fn write(
         .recursive(true)
         .mode(owner_only)
         .create(folder)?;
+    let path = path(folder, kind);
+    if let Some(version) = newer(&path) {
+        let path = path.display().to_string();
+        return Err(io::Error::other(ReadError::Version { path, version }));
+    }
     // Readable by the owner alone, as such files are made.
     let file = NamedTempFile::with_prefix_in(kind, folder)?;
     let mut to = Digested::new(BufWriter::new(file.as_file()));
@@ -108,7 +114,7 @@ pub(super) fn write(
     to.write_all(b"\n")?;
     to.seal()?;
     file.as_file().sync_data()?;
-    file.persist(path(folder, kind)).map_err(|e| e.error)?;
+    file.persist(path).map_err(|e| e.error)?;
     // What a folder holds is on disk only when that has been said of the folder, too.
     File::open(folder)?.sync_data()
 }
@@ -175,12 +181,30 @@ pub(super) enum Damage {
     Other(&'static str),
 }
 
+/// The version of the file there, if it is newer than ours.
+fn newer(path: &Path) -> Option<u32> {
+    /// More than any head of ours has.
+    const HEAD: u64 = 64 << 10;
+    let file = BufReader::new(open(path).ok()??.take(HEAD));
+    let line = file.split(b'\n').next()?.ok()?;
+    let head: Head = serde_json::from_slice(&line).ok()?;
+    (head.format == FORMAT && head.version > VERSION).then_some(head.version)
+}
+
+/// Opens what may be ours: others, such as a pipe, may never end.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => File::open(path).map(Some),
+        Ok(_) => Err(io::Error::other("it is no regular file")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 /// The file's content, within bounds.
 fn whole(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
+    let Some(file) = open(path)? else {
+        return Ok(None);
     };
     let mut bytes = Vec::new();
     BufReader::new(file)

@@ -81,6 +81,7 @@ fn place(folder: &std::path::Path) -> Place {
             gather: Duration::from_millis(1),
             rest: Duration::from_millis(1),
             patience: Duration::from_secs(3600),
+            grace: Duration::from_secs(3600),
         },
     }
 }
@@ -92,6 +93,13 @@ fn rules(ids: &[&str]) -> Vec<Arc<Rule>> {
     };
     let parsed = rule::parse_value(ids.iter().map(rule).collect()).unwrap();
     parsed.into_iter().map(Arc::new).collect()
+}
+
+/// What is kept.
+fn ids_of(place: &Place) -> Vec<String> {
+    let kept = file::read::<Rule>(&place.folder, &place.origin);
+    let kept = kept.unwrap().unwrap();
+    kept.items.keys().map(ToString::to_string).collect()
 }
 
 async fn keep_once(place: &Place, ids: &[&str]) {
@@ -141,6 +149,65 @@ async fn a_peer_that_answers_is_believed_before_what_was_kept() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(rig.ids(), ["z"]);
     rig.end().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_has_forgotten_everything_does_not_take_away_what_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = place(folder.path());
+    keep_once(&place, &["a"]).await;
+    // Neither while it runs nor at its end; and not by one that has not used it.
+    for told in [&[][..], &["b"]] {
+        let mut rig = Rig::start(&place);
+        rig.step(Step::Tell("two", 1, rules(told))).await;
+        rig.loaded().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(ids_of(&place), ["a"]);
+        rig.end().await;
+        assert_eq!(ids_of(&place), ["a"]);
+    }
+    // After a while it does, without more news.
+    place.pace.grace = Duration::from_millis(200);
+    let mut rig = Rig::start(&place);
+    rig.step(Step::Tell("two", 2, rules(&["b", "c"]))).await;
+    rig.loaded().await;
+    while ids_of(&place) != ["b", "c"] {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    rig.end().await;
+}
+
+#[test]
+fn another_epoch_that_comes_and_goes_has_no_claim() {
+    let [one, two, three] = ["one", "two", "three"].map(Epoch::named);
+    let grace = Duration::from_secs(3600);
+    let mut lives = lives::Lives::new(None);
+    assert_eq!(lives.put_off(&one, grace), None, "nothing is kept");
+    let until = lives.put_off(&two, grace);
+    assert!(until.is_some());
+    assert_eq!(lives.put_off(&two, grace), until, "since it was first seen");
+    assert_ne!(lives.put_off(&three, grace), until);
+    assert_eq!(
+        lives.put_off(&one, grace),
+        None,
+        "it is the one that is kept"
+    );
+    assert_eq!(lives.put_off(&two, Duration::ZERO), None);
+    assert!(lives.put_off(&one, grace).is_some());
+}
+
+#[tokio::test]
+async fn what_a_newer_program_has_kept_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = place(folder.path());
+    keep_once(&place, &["a"]).await;
+    let path = place.folder.join("rules.state");
+    let old = std::fs::read_to_string(&path).unwrap();
+    let new = old.replace("\"version\":1", "\"version\":2");
+    assert_ne!(new, old);
+    std::fs::write(&path, &new).unwrap();
+    keep_once(&place, &["b"]).await;
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), new);
 }
 
 #[tokio::test(start_paused = true)]
