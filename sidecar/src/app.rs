@@ -211,6 +211,9 @@ pub async fn serve(
             Some(code)
         }
     };
+    if let Some(proxy) = &proxy {
+        proxy.leave();
+    }
     registration.finish(GRACE * 2).await;
     if deregisters && (proxy.is_some() || applications.any()) {
         tokio::time::sleep(config.deregister_grace).await;

@@ -55,6 +55,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use a8_common::task::{Stop, Tasks};
@@ -126,6 +127,10 @@ pub struct Shared {
     max_callers: usize,
     /// By which each worker is told that others wait for connections.
     nudges: Box<[Notify]>,
+    /// Whether callers are asked to come with another connection, as this one ends soon.
+    leaving: AtomicBool,
+    /// Whether whatever is not finished is cut off.
+    aborted: AtomicBool,
 }
 
 /// How a worker is told to begin and to end.
@@ -147,6 +152,7 @@ struct Ending {
 pub struct Proxy {
     address: SocketAddr,
     tcp_addresses: Vec<SocketAddr>,
+    shared: Arc<Shared>,
     ending: Ending,
     workers: Vec<oneshot::Receiver<()>>,
     certificates: Vec<Kept>,
@@ -219,10 +225,13 @@ pub fn start(
         affinity: config.affinity,
         max_callers: listener::most_callers(config.workers, !config.tcp.is_empty()),
         nudges: bound.doors.iter().map(|_| Notify::new()).collect(),
+        leaving: AtomicBool::new(false),
+        aborted: AtomicBool::new(false),
     });
     let mut proxy = Proxy {
         address: bound.http,
         tcp_addresses: bound.tcp,
+        shared: shared.clone(),
         ending: Ending {
             open: Stop::new(),
             ask: Stop::new(),
@@ -287,6 +296,13 @@ impl Proxy {
         self.ending.open.fire();
     }
 
+    /// Asks callers in HTTP/1, with each answer from now on, to come with another connection: at
+    /// the end an idle one is closed, and a request that is on its way then is lost. All are
+    /// served as before. In HTTP/2 the end is announced when it comes, and loses nothing.
+    pub fn leave(&self) {
+        self.shared.leaving.store(true, Ordering::Relaxed);
+    }
+
     /// Waits until each worker has had a moment without a request, at most for `grace`. New
     /// requests are served all the while; byte streams are none. Cancel-safe.
     pub async fn quiet(&self, grace: Duration) {
@@ -308,7 +324,7 @@ impl Proxy {
         };
         let mut all = std::pin::pin!(all);
         if tokio::time::timeout(grace, &mut all).await.is_err() {
-            self.ending.abort.fire();
+            self.abort();
             all.await;
         }
         if let Some(log) = self.log.take() {
@@ -317,11 +333,16 @@ impl Proxy {
             let _ = finish.await;
         }
     }
+
+    fn abort(&self) {
+        self.shared.aborted.store(true, Ordering::Relaxed);
+        self.ending.abort.fire();
+    }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.ending.abort.fire();
+        self.abort();
     }
 }
 

@@ -4,6 +4,7 @@
 //! a channel how it stands, and takes the service away when it is told to stop.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long the last word to the registry may take.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a registration that is under way is waited for, so that it can be taken away.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// How the registration stands.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -118,6 +121,8 @@ pub struct Registrar {
     identified: watch::Receiver<bool>,
     health: watch::Receiver<Report>,
     standing: watch::Sender<Standing>,
+    /// Whether the registry was asked to register and has not answered.
+    asked: watch::Sender<bool>,
 }
 
 impl Registrar {
@@ -140,6 +145,7 @@ impl Registrar {
             identified,
             health,
             standing,
+            asked: watch::Sender::new(false),
         };
         (registrar, report)
     }
@@ -147,11 +153,28 @@ impl Registrar {
     /// Keeps the service registered until `stop` fires, then takes it away.
     pub async fn run(self, stop: Stop) {
         let mut lease = None;
-        // Whatever is cut off here is safe to do again, or is undone below.
-        let kept = stop.race(self.keep(&mut lease)).await;
-        debug_assert!(kept.is_none(), "it is kept until the end");
-        // A request that was cut off may have been carried out: its id is known from before.
+        self.until(self.keep(&mut lease), stop.wait()).await;
         self.take_away(&mut lease).await;
+    }
+
+    /// Does `work` until `end`. What is cut off then is safe to do again, or to undo, but for
+    /// a registration: until it is answered nobody knows by which id to take it away.
+    async fn until(&self, work: impl Future<Output = ()>, end: impl Future<Output = ()>) {
+        let mut work = pin!(work);
+        tokio::select! {
+            () = &mut work => return,
+            () = end => {}
+        }
+        let mut asked = self.asked.subscribe();
+        let settled = async {
+            tokio::select! {
+                () = &mut work => {}
+                _ = asked.wait_for(|asked| !asked) => {}
+            }
+        };
+        // In vain: it expires.
+        let _ = tokio::time::timeout(SETTLE, settled).await;
+        self.asked.send_replace(false);
     }
 
     async fn take_away(&self, lease: &mut Option<Lease>) {
@@ -173,10 +196,8 @@ impl Registrar {
         let mut health = self.health.clone();
         loop {
             self.becomes(&mut health, true).await;
-            tokio::select! {
-                () = self.stay(lease) => {}
-                () = self.becomes(&mut health, false) => {}
-            }
+            let down = self.becomes(&mut health, false);
+            self.until(self.stay(lease), down).await;
             self.take_away(lease).await;
         }
     }
@@ -227,7 +248,10 @@ impl Registrar {
             tags: itself.tags.unwrap_or_default(),
             metadata: itself.protocol.map(HttpVersion::metadata),
         };
-        let granted = self.registry.register(&me).await?;
+        self.asked.send_replace(true);
+        let granted = self.registry.register(&me).await;
+        self.asked.send_replace(false);
+        let granted = granted?;
         info!(id = %granted.id, service = %me.service_name, endpoint = me.endpoint.value(), "registered");
         let before = lease.replace(granted.clone());
         if let Some(Lease { id, .. }) = before.filter(|before| before.id != granted.id) {

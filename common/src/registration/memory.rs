@@ -14,6 +14,8 @@ use crate::model::InstanceId;
 #[derive(Default)]
 pub struct Memory {
     known: Mutex<BTreeMap<InstanceId, Known>>,
+    /// Between registering and saying so.
+    pause: Duration,
 }
 
 /// What is known of one instance.
@@ -27,6 +29,14 @@ pub struct Known {
 
 impl Memory {
     const DEFAULT_TTL: Duration = Duration::from_secs(30);
+
+    /// One that registers at once and takes so long to say so.
+    pub fn slow(pause: Duration) -> Self {
+        Self {
+            pause,
+            ..Self::default()
+        }
+    }
 
     /// All that is registered now.
     pub fn known(&self) -> BTreeMap<InstanceId, Known> {
@@ -53,6 +63,9 @@ impl Registration for Memory {
             renewals: 0,
         };
         self.lock().insert(id.clone(), known);
+        if !self.pause.is_zero() {
+            tokio::time::sleep(self.pause).await;
+        }
         Ok(Lease {
             id,
             ttl: me.ttl.unwrap_or(Self::DEFAULT_TTL),

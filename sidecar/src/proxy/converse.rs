@@ -125,7 +125,10 @@ async fn speak_http1(
         .header_read_timeout(None)
         .max_buf_size(MAX_BUFFER)
         .max_header_size(MAX_BUFFER)
-        .serve_connection(stream, service_fn(|request| serve.clone().call(request)))
+        .serve_connection(
+            stream,
+            service_fn(|request| serve.clone().call_http1(request)),
+        )
         .with_upgrades();
     let ended = guard(connection, conversation, |conversation| {
         conversation.graceful_shutdown();

@@ -1,10 +1,11 @@
 //! What is told of one request: a line of the access log and its counts.
 //!
 //! A record lives from the head of a request to the end of its response, whichever way that
-//! comes. One that is dropped unfinished says that the caller went away.
+//! comes. One that is dropped unfinished says that the caller went away, or that the proxy ended.
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use a8_common::model::RuleId;
@@ -24,6 +25,8 @@ use super::worker::Worker;
 
 /// The status in the log of a request whose caller went away.
 const CALLER_GONE: u16 = 499;
+/// That of a request without an answer when the proxy ended.
+const CUT_OFF: u16 = 503;
 
 /// What went wrong with a request, or was done to it on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +51,12 @@ pub(super) enum Flag {
     Overflow,
     /// The request is not served for what it is, whoever might serve it.
     Refused,
+    /// The proxy ended before the request did.
+    CutOff,
 }
 
 impl Flag {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::NoInstance,
         Self::Broken,
         Self::TimedOut,
@@ -62,6 +67,7 @@ impl Flag {
         Self::NoService,
         Self::Overflow,
         Self::Refused,
+        Self::CutOff,
     ];
 
     /// As the log and the error header write it.
@@ -77,6 +83,7 @@ impl Flag {
             Self::NoService => "NR",
             Self::Overflow => "UO",
             Self::Refused => "BR",
+            Self::CutOff => "LR",
         }
     }
 }
@@ -265,9 +272,13 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.finished {
-            self.flag(Flag::CallerGone);
+            let (flag, status) = match self.worker.shared.aborted.load(Ordering::Relaxed) {
+                true => (Flag::CutOff, CUT_OFF),
+                false => (Flag::CallerGone, CALLER_GONE),
+            };
+            self.flag(flag);
             if self.status == 0 {
-                self.status = CALLER_GONE;
+                self.status = status;
             }
             self.tell(Instant::now());
         }

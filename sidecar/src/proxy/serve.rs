@@ -1,9 +1,10 @@
 //! One request, from its head to the head of its response.
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use http::header::{EXPECT, HOST, SET_COOKIE};
+use http::header::{CONNECTION, EXPECT, HOST, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
@@ -33,6 +34,22 @@ pub(super) struct Serve {
 }
 
 impl Serve {
+    /// Serves one request in HTTP/1.
+    pub(super) async fn call_http1(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<ReplyBody>, Closed> {
+        let worker = self.worker.clone();
+        let mut response = self.call(request).await?;
+        if worker.shared.leaving.load(Ordering::Relaxed)
+            && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        Ok(response)
+    }
+
     /// Serves one request.
     pub(super) async fn call(
         self: Rc<Self>,

@@ -23,7 +23,11 @@ struct Rig {
 }
 
 fn rig(itself: Itself) -> Rig {
-    let registry = Arc::new(Memory::default());
+    rig_with(itself, Memory::default())
+}
+
+fn rig_with(itself: Itself, registry: Memory) -> Rig {
+    let registry = Arc::new(registry);
     let registries = vec![("127.0.0.1".into(), 1)];
     let (told, itself) = watch::channel(itself);
     let (health, report) = watch::channel(Report {
@@ -115,5 +119,23 @@ async fn it_is_registered_while_it_is_well() {
     }
     rig.standing.wait_for(|s| s.id.is_some()).await.unwrap();
     rig.tasks.finish(Duration::from_secs(10)).await;
+    assert!(rig.registry.known().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_under_way_is_taken_away_when_it_is_answered() {
+    let pause = Duration::from_millis(1500);
+    let slow = || rig_with(place(Some("10.0.0.9")), Memory::slow(pause));
+    let rig = slow();
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(rig.registry.known().len(), 1);
+    rig.tasks.finish(Duration::from_secs(10)).await;
+    assert!(rig.registry.known().is_empty());
+    // Also when it is the service that is no longer well.
+    let rig = slow();
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(rig.registry.known().len(), 1);
+    rig.health.send_modify(|report| report.up = false);
+    sleep(Duration::from_secs(3)).await;
     assert!(rig.registry.known().is_empty());
 }

@@ -1,4 +1,5 @@
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 
 use a8_common::model::{RuleId, ServiceName};
@@ -96,6 +97,8 @@ fn serve() -> Serve {
         max_callers: 1,
         affinity: Arc::new(AffinityKey::new(None).unwrap()),
         nudges: [Notify::new()].into(),
+        leaving: AtomicBool::new(false),
+        aborted: AtomicBool::new(false),
     };
     let worker = Worker::new(0, Arc::new(shared), None);
     Serve {

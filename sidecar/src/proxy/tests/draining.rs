@@ -158,3 +158,28 @@ async fn a_moment_without_requests_is_waited_for_while_new_ones_are_served() {
     proxy.drain(DEADLINE).await;
     assert!(TcpStream::connect(to).await.is_err(), "nobody listens");
 }
+
+#[tokio::test]
+async fn who_is_asked_to_leave_is_served_and_comes_with_another_connection() {
+    let origin = Origin::echo("s").await;
+    let mut fabric = Fabric::new().await;
+    fabric.put(instance("s", "v1", &origin.value())).await;
+    let proxy = fabric.proxy(AccessLog::Off);
+    let to = proxy.address();
+    let mut kept = TcpStream::connect(to).await.unwrap();
+    let ask = b"GET /s/ HTTP/1.1\r\nHost: a\r\n\r\n";
+    kept.write_all(ask).await.unwrap();
+    let mut first = vec![0; 4096];
+    let n = kept.read(&mut first).await.unwrap();
+    let close = |text: &str| text.to_ascii_lowercase().contains("connection: close");
+    assert!(!close(&String::from_utf8_lossy(&first[..n])));
+    proxy.leave();
+    // The one that is idle was not closed for it, and a new one is accepted.
+    for mut connection in [kept, TcpStream::connect(to).await.unwrap()] {
+        connection.write_all(ask).await.unwrap();
+        let mut text = String::new();
+        connection.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 200") && close(&text), "{text}");
+    }
+    proxy.drain(DEADLINE).await;
+}

@@ -23,7 +23,12 @@ impl Rig {
 
     /// Ends the proxy and reads all lines.
     async fn lines(self) -> Vec<serde_json::Value> {
-        self.proxy.drain(DEADLINE).await;
+        self.lines_after(DEADLINE).await
+    }
+
+    /// The same, with what is not finished after `grace` cut off.
+    async fn lines_after(self, grace: Duration) -> Vec<serde_json::Value> {
+        self.proxy.drain(grace).await;
         let text = std::fs::read_to_string(self.dir.path().join("log")).unwrap();
         text.lines()
             .map(|l| serde_json::from_str(l).unwrap())
@@ -214,4 +219,54 @@ async fn marks_of_one_key_stand_in_one_member() {
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(line["trace"], "a,c");
     assert_eq!(line["k"], "b");
+}
+
+#[tokio::test]
+async fn what_the_proxy_cuts_off_is_not_its_callers_doing() {
+    let says = |text: &'static [u8]| {
+        move |mut stream: TcpStream, _| async move {
+            stream.read(&mut [0; 4096]).await.unwrap();
+            stream.write_all(text).await.unwrap();
+            std::future::pending::<()>().await;
+        }
+    };
+    let silent = Scripted::new(says(b"")).await;
+    let half = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
+    let halves = Scripted::new(says(half)).await;
+    let mut rig = Rig::new("[]").await;
+    for (service, origin) in [("silent", &silent), ("halves", &halves)] {
+        rig.fabric
+            .put(instance(service, "v1", &origin.value()))
+            .await;
+    }
+    let mut callers = Vec::new();
+    for service in ["silent", "halves"] {
+        let mut caller = TcpStream::connect(rig.proxy.address()).await.unwrap();
+        let ask = format!("GET /{service}/ HTTP/1.1\r\nHost: a\r\n\r\n");
+        caller.write_all(ask.as_bytes()).await.unwrap();
+        callers.push(caller);
+    }
+    assert!(callers[1].read(&mut [0; 4096]).await.unwrap() > 0);
+    while silent.connections() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let lines = rig.lines_after(Duration::from_millis(50)).await;
+    let mut told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            (
+                line["path"].as_str(),
+                line["status"].as_u64(),
+                line["response_flags"].as_str(),
+            )
+        })
+        .collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            (Some("/halves/"), Some(200), Some("LR")),
+            (Some("/silent/"), Some(503), Some("LR")),
+        ]
+    );
 }
