@@ -67,6 +67,20 @@ async fn an_application_that_is_told_to_end_can_still_make_its_last_calls() {
 }
 
 #[tokio::test]
+async fn an_application_is_told_by_the_signal_that_came() {
+    let fabric = Fabric::start().await;
+    for (signal, expected) in [(Signal::INT, 5), (Signal::QUIT, 6), (Signal::TERM, 7)] {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!("trap 'exit 5' INT; trap 'exit 6' QUIT; trap 'exit 7' TERM; {WAITS}");
+        let more = command(folder.path(), &script);
+        let sidecar = fabric.sidecar_at(ports::free(), "app", "v1", &more).await;
+        said(&folder.path().join("ready")).await;
+        sidecar.process.signal(signal);
+        assert_eq!(code(sidecar).await, Some(expected));
+    }
+}
+
+#[tokio::test]
 async fn an_application_is_told_to_end_when_its_calls_are_done() {
     let fabric = Fabric::start().await;
     let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
