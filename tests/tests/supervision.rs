@@ -192,6 +192,37 @@ async fn the_command_after_the_flags_does_not_wait_for_ever_for_something_to_rou
 }
 
 #[tokio::test]
+async fn who_is_stopped_before_its_command_was_started_has_not_succeeded() {
+    let nowhere = format!("http://127.0.0.1:{}", ports::free());
+    let folder = tempfile::tempdir().unwrap();
+    let ignored = folder.path().join("ignored.yaml");
+    std::fs::write(&ignored, "commands: [{cmd: [sleep, '600']}]\n").unwrap();
+    let last: [&[String]; 2] = [
+        &["--".to_owned(), "/bin/true".to_owned()],
+        // Its code would not be that of the sidecar.
+        &[format!("--config={}", ignored.display())],
+    ];
+    for (last, expected) in last.into_iter().zip([143, 0]) {
+        let mut args = vec![
+            "--proxy".to_owned(),
+            "--service=app".to_owned(),
+            format!("--registry_url={nowhere}"),
+            format!("--controller_url={nowhere}"),
+            "--http_listener_port=0".to_owned(),
+            "--admin_port=0".to_owned(),
+            "--start_timeout=10m".to_owned(),
+            "--log_format=json".to_owned(),
+        ];
+        args.extend_from_slice(last);
+        let mut process = Process::start("a8sidecar", &args, &[]);
+        process.logged("listening").await;
+        process.signal(Signal::TERM);
+        let code = process.exit().await.code();
+        assert_eq!(code, Some(expected), "{}", process.stderr());
+    }
+}
+
+#[tokio::test]
 async fn a_service_is_registered_when_it_was_started() {
     let fabric = Fabric::start().await;
     let nowhere = format!("http://127.0.0.1:{}", ports::free());
