@@ -146,6 +146,10 @@ impl Config {
         if register && pod.is_none() && !settings.is_set("endpoint_port") {
             settings.refuse("endpoint_port", "is needed to register");
         }
+        if register && let Some(Err(e)) = itself.endpoint() {
+            let host = itself.host.as_deref().unwrap_or_default();
+            settings.refuse("endpoint_host", format!("{host:?} {e}"));
+        }
         let registry = registry(settings, register, proxy || dns);
         Self {
             log: telemetry::Config::read(settings),

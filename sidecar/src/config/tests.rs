@@ -90,6 +90,36 @@ fn what_is_missing_is_said_all_at_once() {
     assert!(port.contains("endpoint_port"), "{port}");
 }
 
+#[test]
+fn an_endpoint_that_no_registry_takes_is_refused() {
+    let read = |host: &str, kind: &str| {
+        let args = [
+            "--register",
+            "--service=a",
+            "--endpoint_port=80",
+            &format!("--endpoint_host={host}"),
+            &format!("--endpoint_type={kind}"),
+        ];
+        with_servers(&args)
+    };
+    for (host, kind) in [
+        ("a b", "http"),
+        ("http://x", "udp"),
+        ("1.2.3.4:5", "http"),
+        ("fe80::1%eth0", "http"),
+        ("", "tcp"),
+    ] {
+        let exit = read(host, kind).unwrap_err();
+        assert_eq!(exit.code(), 64);
+        let named = exit.to_string().contains("--endpoint_host (command line)");
+        assert!(named, "{host} {kind}: {exit}");
+    }
+    for (host, kind) in [("10.0.0.1", "udp"), ("::1", "tcp"), ("web.example", "http")] {
+        let config = read(host, kind).unwrap();
+        assert_eq!(config.itself.host.as_deref(), Some(host));
+    }
+}
+
 #[cfg(feature = "kubernetes")]
 #[test]
 fn a_cluster_needs_neither_registry_nor_controller() {
