@@ -28,7 +28,7 @@ pub(super) enum Ask {
 
 /// Merges the layers and checks each setting against its kind.
 pub(super) fn settle(component: &Component, input: &Input, given: Given) -> (Settings, Ask) {
-    let mut problems = Vec::new();
+    let mut problems = unreadable(component, input);
     let mut layers = defaults(component);
     if let Some(file) = file_name(input, &given) {
         match read_file(component, &file, &mut problems) {
@@ -136,6 +136,18 @@ fn defaults(component: &Component) -> ConfigBuilder<DefaultState> {
         .settings()
         .filter_map(|s| Some((s.path.to_owned(), value(Origin::DEFAULT, s.default?))));
     config::Config::builder().add_source(Layer(values.collect()))
+}
+
+/// The variables that are set to what is no text. To go on as if they were not would surprise.
+fn unreadable(component: &Component, input: &Input) -> Vec<Problem> {
+    let settings = component.settings().filter(|s| s.kind.has_flag());
+    let names = settings.map(|s| s.name).chain([CONFIG]);
+    let unreadable = names.filter(|name| input.is_unreadable(name));
+    let problem = |name| Problem {
+        name: format!("{} ({})", setting::variable(name), Origin::ENVIRONMENT),
+        reason: "is not UTF-8".into(),
+    };
+    unreadable.map(problem).collect()
 }
 
 fn environment(component: &Component, input: &Input) -> Layer {

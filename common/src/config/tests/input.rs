@@ -1,0 +1,19 @@
+//! What comes from outside as nobody means it: variables, files and flags.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use super::*;
+
+#[test]
+fn a_variable_that_is_not_utf8_is_refused_by_name() {
+    for name in ["A8_PROXY", "A8_REGISTRY_TOKEN", "A8_CONFIG"] {
+        let value = OsString::from_vec(b"\xff".to_vec());
+        let said = fail(&Input::default().with_variable(name, value.clone()));
+        let line = format!("{name} (environment): is not UTF-8");
+        assert!(said.contains(&line), "{said}");
+        // Those of others are none of our business.
+        let others = Input::default().with_variable("A8_NOBODYS", value);
+        assert!(!load(&others, |s| s.flag("proxy")));
+    }
+}
