@@ -17,3 +17,17 @@ fn a_variable_that_is_not_utf8_is_refused_by_name() {
         assert!(!load(&others, |s| s.flag("proxy")));
     }
 }
+
+#[test]
+fn a_list_of_urls_names_at_least_one() {
+    for text in [",", " , ", ""] {
+        let said = fail(&Input::from_args([format!("--registry_url={text}")]));
+        let line = "--registry_url (command line): names no URL";
+        assert!(said.contains(line), "{text:?}: {said}");
+    }
+    let said = fail(&Input::default().with_variable("A8_REGISTRY_URL", ","));
+    assert!(said.contains("A8_REGISTRY_URL"), "{said}");
+    // An empty variable is none.
+    let unset = Input::default().with_variable("A8_REGISTRY_URL", "");
+    assert!(load(&unset, |s| s.urls("registry_url")).is_empty());
+}
