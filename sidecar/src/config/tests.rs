@@ -153,6 +153,27 @@ fn a_cluster_needs_neither_registry_nor_controller() {
 }
 
 #[test]
+fn the_proxy_and_the_admin_port_do_not_share_an_address() {
+    for hosts in [
+        &[][..],
+        &["--http_listener_host=127.0.0.1"],
+        &["--http_listener_host=10.0.0.1", "--admin_host=0.0.0.0"],
+        &["--http_listener_host=::", "--admin_host=10.0.0.1"],
+    ] {
+        let same = [&["--proxy", "--http_listener_port=8001"], hosts].concat();
+        let exit = with_servers(&same).unwrap_err().to_string();
+        let told = exit.contains("http_listener_port") && exit.contains("8001 is the admin_port");
+        assert!(told, "{hosts:?}: {exit}");
+    }
+    for apart in [
+        &["--http_listener_port=8001", "--http_listener_host=10.0.0.1"][..],
+        &["--http_listener_port=0", "--admin_port=0"],
+    ] {
+        with_servers(&[&["--proxy"], apart].concat()).unwrap();
+    }
+}
+
+#[test]
 fn what_would_silently_not_work_is_refused() {
     for more in [
         &["--proxy_adapter=envoy"][..],
