@@ -7,7 +7,7 @@ use std::io::Read;
 use config::builder::DefaultState;
 use config::{ConfigBuilder, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::check::check;
+use super::check::{Checked, check};
 use super::command::{CHECK, CONFIG, Given, PRINT};
 use super::problem::{Origin, Problem};
 use super::secret::REDACTED;
@@ -87,10 +87,12 @@ fn entry(setting: &'static Setting, root: &Value, problems: &mut Vec<Problem>) -
                 name: origin.name(setting),
                 reason,
             });
+            // What is wrong with a part that may be wanted is to be said at once, too.
+            let value = matches!(setting.kind, Kind::Bool).then_some(Checked::Bool(true));
             Entry {
                 setting,
                 origin: Some(origin),
-                value: None,
+                value,
             }
         }
     }

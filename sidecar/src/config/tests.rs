@@ -82,6 +82,20 @@ fn what_is_missing_is_said_all_at_once() {
     );
     let wrong = with_servers(&["--register", "--service=:", "--endpoint_port=x"]).unwrap_err();
     assert_eq!(wrong.to_string().lines().count(), 3, "{wrong}");
+    // What may have been meant to be on is looked at as if it were.
+    let text = "proxy: maybe\ndns: perhaps\ndnsconfig: {host: here}\n\
+                proxy_config: {affinity_key: short, tcp_proxies: [{}, {}]}\n";
+    let switches = with_file(text).unwrap_err().to_string();
+    for told in [
+        "proxy (",
+        "dns (",
+        "dnsconfig.host (",
+        "affinity_key (",
+        "at [0]: ",
+        "at [1]: ",
+    ] {
+        assert!(switches.contains(told), "{told}: {switches}");
+    }
     let nothing = load(&[]).unwrap_err().to_string();
     assert!(nothing.contains("nothing to do"), "{nothing}");
     let port = with_servers(&["--register", "--service=a"])

@@ -118,6 +118,11 @@ fn a_command_that_cannot_be_is_named_with_its_place() {
     for told in ["[0].cmd:", "[1].cmd[0]:", "[1].env[0]:"] {
         assert!(several.contains(told), "{told}: {several}");
     }
+    let shapes = "commands: [{cmd: a, on_exit: foo}, 5, {cmd: []}, {cmd: b, on_exit: bar}]";
+    let shapes = load(shapes, &[]).unwrap_err().to_string();
+    for told in ["[0].on_exit: ", "[1]: ", "[2].cmd: ", "[3].on_exit: "] {
+        assert!(shapes.contains(told), "{told}: {shapes}");
+    }
 }
 
 #[test]
