@@ -6,6 +6,7 @@ use std::io::Read;
 
 use config::builder::DefaultState;
 use config::{ConfigBuilder, File, FileFormat, Map, Source, Value, ValueKind};
+use serde::de::IgnoredAny;
 
 use super::check::{Checked, check};
 use super::command::{CHECK, CONFIG, Given, PRINT};
@@ -17,6 +18,9 @@ use super::{Input, Page, setting};
 
 /// The largest configuration file, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
+
+/// The most nodes, roughly, that all aliases of a configuration file may stand for.
+const MAX_ALIASED: usize = 100_000;
 
 /// What the operator wants done with the configuration.
 pub(super) enum Ask {
@@ -208,7 +212,12 @@ fn read_file(
     if text.len() as u64 > MAX_FILE {
         return Err(refuse(format!("is larger than {MAX_FILE} bytes")));
     }
-    let parsed = File::from_str(&text, FileFormat::Yaml)
+    // YAML 1.2, 5.2: a byte order mark may stand before the document.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    if is_empty(text).map_err(refuse)? {
+        return Ok(Map::new());
+    }
+    let parsed = File::from_str(text, FileFormat::Yaml)
         .collect()
         .map_err(|e| refuse(format!("is not valid YAML: {e}")))?;
     let mut file = FileLayer {
@@ -217,6 +226,28 @@ fn read_file(
         problems,
     };
     Ok(file.keep("", parsed))
+}
+
+/// Whether a document says nothing, as `---` or `null`.
+///
+/// # Errors
+/// Its aliases cannot be followed, or stand for too much. The reader of the `config` crate makes
+/// copies of what they stand for, without a bound.
+fn is_empty(text: &str) -> Result<bool, String> {
+    let options = serde_saphyr::options! {
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MAX_ALIASED,
+        },
+    };
+    let seen = serde_saphyr::from_str_with_options::<Option<IgnoredAny>>(text, options);
+    match seen {
+        Ok(said) => Ok(said.is_none()),
+        Err(e) if text.contains('&') && text.contains('*') => {
+            Err(format!("is not valid YAML: {}", e.without_snippet()))
+        }
+        // The reader says what else is wrong.
+        Err(_) => Ok(false),
+    }
 }
 
 /// Goes through what a file says: refuses keys that nobody declared, drops what says nothing.

@@ -31,3 +31,44 @@ fn a_list_of_urls_names_at_least_one() {
     let unset = Input::default().with_variable("A8_REGISTRY_URL", "");
     assert!(load(&unset, |s| s.urls("registry_url")).is_empty());
 }
+
+#[test]
+fn a_file_may_say_nothing_and_begin_with_a_byte_order_mark() {
+    for text in [
+        "",
+        "\n# nothing\n",
+        "---",
+        "---\n...\n",
+        "null",
+        "~",
+        "\u{feff}",
+    ] {
+        let file = file(text);
+        assert!(
+            !load(&with_file(&file, &[]), |s| s.flag("proxy")),
+            "{text:?}"
+        );
+    }
+    let marked = file("\u{feff}proxy: true\n");
+    assert!(load(&with_file(&marked, &[]), |s| s.flag("proxy")));
+}
+
+#[test]
+fn aliases_are_followed_as_long_as_they_stand_for_little() {
+    let text = "service: &who {name: a}\nhealthchecks: [*who, *who]\n";
+    let file_of_few = file(text);
+    let read = load(&with_file(&file_of_few, &[]), |s| {
+        s.section::<serde_json::Value>("healthchecks")
+    });
+    assert_eq!(
+        read,
+        Some(serde_json::json!([{"name": "a"}, {"name": "a"}]))
+    );
+    let levels = (1..8).map(|level| {
+        let before = format!("*a{},", level - 1).repeat(9);
+        format!("- &a{level} [{before}]\n")
+    });
+    let bomb = format!("commands:\n- &a0 [x]\n{}", levels.collect::<String>());
+    let said = fail(&with_file(&file(&bomb), &[]));
+    assert!(said.contains("alias"), "{said}");
+}
