@@ -33,6 +33,7 @@ pub(super) enum Ask {
 /// Merges the layers and checks each setting against its kind.
 pub(super) fn settle(component: &Component, input: &Input, given: Given) -> (Settings, Ask) {
     let mut problems = unreadable(component, input);
+    problems.extend(given.misread_switch(component, input));
     let mut layers = defaults(component);
     if let Some(file) = file_name(input, &given) {
         match read_file(component, &file, &mut problems) {

@@ -72,3 +72,23 @@ fn aliases_are_followed_as_long_as_they_stand_for_little() {
     let said = fail(&with_file(&file(&bomb), &[]));
     assert!(said.contains("alias"), "{said}");
 }
+
+#[test]
+fn a_value_after_a_bare_switch_is_no_command() {
+    for (args, hint) in [
+        (&["--proxy", "false"][..], "--proxy=false"),
+        (&["--dns_port=1", "--proxy", "true", "x"], "--proxy=true"),
+    ] {
+        let said = fail(&Input::from_args(args.to_vec()));
+        let told = said.contains("--proxy (command line)") && said.contains(hint);
+        assert!(told, "{args:?}: {said}");
+    }
+    for args in [
+        &["--proxy", "--", "false"][..],
+        &["--proxy=true", "false"],
+        &["--proxy", "--service", "a", "false"],
+    ] {
+        let trailing = load(&Input::from_args(args.to_vec()), |s| s.trailing().to_vec());
+        assert_eq!(trailing, ["false"], "{args:?}");
+    }
+}
