@@ -51,8 +51,8 @@ pub fn configure<C>(
     }
 }
 
-/// Runs `work` on a multi-threaded runtime until it ends. The first SIGTERM or SIGINT fires
-/// its stop signal, a second one ends the process at once.
+/// Runs `work` on a multi-threaded runtime until it ends. The first SIGTERM, SIGINT or SIGQUIT
+/// fires its stop signal, a second one ends the process at once.
 ///
 /// The exit code is 0 when `work` succeeded, or the code that it returned, 1 when it failed,
 /// 128+n after a second signal n.
@@ -171,6 +171,7 @@ pub fn shortened(mut text: String, most: usize) -> String {
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    quit: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -178,6 +179,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
         })
     }
 
@@ -186,6 +188,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => 15,
             _ = self.interrupt.recv() => 2,
+            _ = self.quit.recv() => 3,
         }
     }
 }
@@ -225,5 +228,12 @@ mod tests {
             std::future::pending::<Result<(), std::io::Error>>().await
         });
         assert_eq!(stubborn, ExitCode::from(130));
+        let quits = until_stopped(async |stop| {
+            signal(Signal::QUIT);
+            stop.wait().await;
+            signal(Signal::QUIT);
+            std::future::pending::<Result<(), std::io::Error>>().await
+        });
+        assert_eq!(quits, ExitCode::from(131));
     }
 }

@@ -42,7 +42,7 @@ pub fn with_health(router: Router, name: &'static str) -> Router {
     )
 }
 
-/// Runs a service as a process of its own: listens, serves until SIGTERM or SIGINT, then lets
+/// Runs a service as a process of its own: listens, serves until a signal stops it, then lets
 /// requests in flight finish. Or asks one that runs for its health.
 pub fn main(listen: &Listen, name: &'static str, router: Router) -> ExitCode {
     let Listen { host, port, .. } = *listen;

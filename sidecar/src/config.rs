@@ -146,7 +146,17 @@ impl Config {
         if register && pod.is_none() && !settings.is_set("endpoint_port") {
             settings.refuse("endpoint_port", "is needed to register");
         }
+        if register && let Some(Err(e)) = itself.endpoint() {
+            let host = itself.host.as_deref().unwrap_or_default();
+            settings.refuse("endpoint_host", format!("{host:?} {e}"));
+        }
         let registry = registry(settings, register, proxy || dns);
+        let admin = SocketAddr::new(
+            settings
+                .parsed("admin_host")
+                .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            settings.port("admin_port").unwrap_or_default(),
+        );
         Self {
             log: telemetry::Config::read(settings),
             itself,
@@ -158,14 +168,9 @@ impl Config {
                 true => instances(settings, registry),
                 false => None,
             },
-            proxy: proxy.then(|| read_proxy(settings)).flatten(),
+            proxy: proxy.then(|| read_proxy(settings, admin)).flatten(),
             dns: dns.then(|| dns::read(settings)).flatten(),
-            admin: SocketAddr::new(
-                settings
-                    .parsed("admin_host")
-                    .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-                settings.port("admin_port").unwrap_or_default(),
-            ),
+            admin,
             commands: commands::read(settings),
             start_timeout: settings.duration("start_timeout"),
             stop_grace: settings.duration("stop_grace"),
@@ -178,6 +183,22 @@ impl Config {
             shown: settings.to_json(),
             remarks,
         }
+    }
+}
+
+/// Refuses two listeners that would be in each other's way; the DNS server and the TCP proxies
+/// look for theirs themselves.
+fn refuse_same_port(settings: &Settings, listen: Listen, admin: SocketAddr) {
+    let (port, apart) = match listen {
+        Listen::Any(port) => (port, false),
+        Listen::At(at) => {
+            let any = at.ip().is_unspecified() || admin.ip().is_unspecified();
+            (at.port(), !any && at.ip() != admin.ip())
+        }
+    };
+    if port != 0 && port == admin.port() && !apart {
+        let why = format!("{port} is the admin_port, too");
+        settings.refuse("http_listener_port", why);
     }
 }
 
@@ -256,12 +277,13 @@ fn instances(settings: &Settings, registry: Option<peer::Config>) -> Option<Sour
     }
 }
 
-fn read_proxy(settings: &Settings) -> Option<Proxy> {
+fn read_proxy(settings: &Settings, admin: SocketAddr) -> Option<Proxy> {
     let port = settings.port("http_listener_port")?;
     let listen = match settings.parsed("http_listener_host") {
         Some(address) => Listen::At(SocketAddr::new(address, port)),
         None => Listen::Any(port),
     };
+    refuse_same_port(settings, listen, admin);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let rules = match settings.text("rules_adapter").as_deref() {
         Some("filesystem") => file(settings, "rules_path"),

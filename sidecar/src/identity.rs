@@ -1,7 +1,11 @@
 //! Who the sidecar is: what the configuration says, member by member, and for the rest what its
 //! pod is.
 
-use a8_common::model::{EndpointType, HttpVersion, Identity, ServiceName, Tags};
+use std::net::{IpAddr, SocketAddr};
+
+use a8_common::model::{
+    Endpoint, EndpointError, EndpointType, HttpVersion, Identity, ServiceName, Tags,
+};
 use serde::{Deserialize, Serialize};
 
 /// Who the sidecar is when nobody says.
@@ -38,6 +42,21 @@ impl Itself {
     /// Whether nobody need be asked how rules see it and, if it `registers`, as what.
     pub fn is_complete(&self, registers: bool) -> bool {
         self.service.is_some() && self.tags.is_some() && (!registers || self.port.is_some())
+    }
+
+    /// How it is spoken to where nobody says otherwise.
+    pub(crate) fn kind(&self) -> EndpointType {
+        self.kind.unwrap_or(EndpointType::Http)
+    }
+
+    /// Where it is found, as far as host and port are known.
+    pub(crate) fn endpoint(&self) -> Option<Result<Endpoint, EndpointError>> {
+        let (host, port) = (self.host.as_ref()?, self.port?);
+        let value = match host.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, port).to_string(),
+            Err(_) => format!("{host}:{port}"),
+        };
+        Some(Endpoint::new(self.kind(), &value))
     }
 
     /// What stays when the pod is made again.

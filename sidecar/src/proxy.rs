@@ -186,8 +186,14 @@ pub enum StartError {
         source: io::Error,
     },
     /// The access log cannot be opened.
-    #[error("cannot open the access log")]
-    AccessLog(#[source] io::Error),
+    #[error("cannot open the access log {target}")]
+    AccessLog {
+        /// Where it was to go.
+        target: AccessLog,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A thread cannot be started.
     #[error("cannot start a worker")]
     Worker(#[source] io::Error),
@@ -211,7 +217,10 @@ pub fn start(
     let (tls_client, authorities) = given.transpose()?.unzip();
     let bound = doors::bind(&config, &metrics)?;
     let (log, writer) = access_log::open(&config.access_log, &metrics)
-        .map_err(StartError::AccessLog)?
+        .map_err(|source| StartError::AccessLog {
+            target: config.access_log.clone(),
+            source,
+        })?
         .unzip();
     let shared = Arc::new(Shared {
         routes,

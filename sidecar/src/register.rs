@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use a8_common::model::{Endpoint, EndpointError, EndpointType, HttpVersion, InstanceId, Status};
+use a8_common::model::{Endpoint, EndpointError, HttpVersion, InstanceId, Status};
 use a8_common::registration::{Announcement, Error, Lease, Registration};
 use a8_common::task::{Stop, jittered};
 use serde::Serialize;
@@ -66,21 +66,13 @@ enum RegisterError {
 
 /// The endpoint to register.
 async fn endpoint(itself: &Itself, registries: &Registries) -> Result<Endpoint, PlaceError> {
+    if let Some(given) = itself.endpoint() {
+        return Ok(given?);
+    }
     let port = itself.port.ok_or(PlaceError::Port)?;
-    let value = match &itself.host {
-        Some(host) => match host.parse::<IpAddr>() {
-            Ok(ip) => SocketAddr::new(ip, port).to_string(),
-            Err(_) => format!("{host}:{port}"),
-        },
-        None => {
-            let ip = own_address(registries).await.ok_or(PlaceError::Address)?;
-            SocketAddr::new(ip, port).to_string()
-        }
-    };
-    Ok(Endpoint::new(
-        itself.kind.unwrap_or(EndpointType::Http),
-        &value,
-    )?)
+    let ip = own_address(registries).await.ok_or(PlaceError::Address)?;
+    let value = SocketAddr::new(ip, port).to_string();
+    Ok(Endpoint::new(itself.kind(), &value)?)
 }
 
 /// The address that a registry would see: that of the interface towards it. Nothing is sent

@@ -67,6 +67,20 @@ async fn an_application_that_is_told_to_end_can_still_make_its_last_calls() {
 }
 
 #[tokio::test]
+async fn an_application_is_told_by_the_signal_that_came() {
+    let fabric = Fabric::start().await;
+    for (signal, expected) in [(Signal::INT, 5), (Signal::QUIT, 6), (Signal::TERM, 7)] {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!("trap 'exit 5' INT; trap 'exit 6' QUIT; trap 'exit 7' TERM; {WAITS}");
+        let more = command(folder.path(), &script);
+        let sidecar = fabric.sidecar_at(ports::free(), "app", "v1", &more).await;
+        said(&folder.path().join("ready")).await;
+        sidecar.process.signal(signal);
+        assert_eq!(code(sidecar).await, Some(expected));
+    }
+}
+
+#[tokio::test]
 async fn an_application_is_told_to_end_when_its_calls_are_done() {
     let fabric = Fabric::start().await;
     let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -175,6 +189,37 @@ async fn the_command_after_the_flags_does_not_wait_for_ever_for_something_to_rou
     .await;
     let log = process.stderr();
     assert!(log.contains("nothing to route by yet"), "{log}");
+}
+
+#[tokio::test]
+async fn who_is_stopped_before_its_command_was_started_has_not_succeeded() {
+    let nowhere = format!("http://127.0.0.1:{}", ports::free());
+    let folder = tempfile::tempdir().unwrap();
+    let ignored = folder.path().join("ignored.yaml");
+    std::fs::write(&ignored, "commands: [{cmd: [sleep, '600']}]\n").unwrap();
+    let last: [&[String]; 2] = [
+        &["--".to_owned(), "/bin/true".to_owned()],
+        // Its code would not be that of the sidecar.
+        &[format!("--config={}", ignored.display())],
+    ];
+    for (last, expected) in last.into_iter().zip([143, 0]) {
+        let mut args = vec![
+            "--proxy".to_owned(),
+            "--service=app".to_owned(),
+            format!("--registry_url={nowhere}"),
+            format!("--controller_url={nowhere}"),
+            "--http_listener_port=0".to_owned(),
+            "--admin_port=0".to_owned(),
+            "--start_timeout=10m".to_owned(),
+            "--log_format=json".to_owned(),
+        ];
+        args.extend_from_slice(last);
+        let mut process = Process::start("a8sidecar", &args, &[]);
+        process.logged("listening").await;
+        process.signal(Signal::TERM);
+        let code = process.exit().await.code();
+        assert_eq!(code, Some(expected), "{}", process.stderr());
+    }
 }
 
 #[tokio::test]

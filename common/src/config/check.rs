@@ -34,6 +34,10 @@ pub(super) fn check(kind: Kind, value: &Value) -> Result<Checked, String> {
         Kind::Url => Checked::Url(url(&text(value)?)?),
         Kind::Urls => {
             let texts = list(value)?;
+            if texts.is_empty() {
+                // As of `$A,$B` that are both unset: to go without is to leave it out.
+                return Err("names no URL".into());
+            }
             Checked::Urls(texts.iter().map(|t| url(t)).collect::<Result<_, _>>()?)
         }
         Kind::List => Checked::List(list(value)?),

@@ -3,6 +3,7 @@
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::problem::{Origin, Problem};
 use super::setting::{Component, Kind, Setting};
 use super::{Exit, Input, Page};
 
@@ -37,6 +38,23 @@ impl Given {
                 false => Page::Health,
             },
         )
+    }
+
+    /// A switch that was given its value as the next word, which is taken for a command then.
+    pub(super) fn misread_switch(&self, component: &Component, input: &Input) -> Option<Problem> {
+        let trailing = self.trailing();
+        let word = trailing.first()?;
+        let before = input.args[..input.args.len() - trailing.len()].last()?;
+        let flag = before.to_str()?.strip_prefix("--")?.replace('-', "_");
+        let mut settings = component.settings();
+        let setting = settings.find(|s| s.kind == Kind::Bool && s.name == flag)?;
+        matches!(word.as_str(), "true" | "false").then(|| Problem {
+            name: Origin::Flag.name(setting),
+            reason: format!(
+                "{word} after it would be a command: write --{flag}={word}, or -- before a \
+                 command of that name"
+            ),
+        })
     }
 
     /// The arguments after the flags.

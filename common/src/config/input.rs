@@ -10,11 +10,11 @@ use super::setting::variable;
 pub struct Input {
     /// The arguments after the program's name.
     pub(super) args: Vec<OsString>,
-    environment: BTreeMap<String, String>,
+    environment: BTreeMap<String, OsString>,
 }
 
 impl Input {
-    /// What this process was started with. Variables that are not UTF-8 are left out.
+    /// What this process was started with. Variables whose names are not UTF-8 are left out.
     #[allow(
         clippy::disallowed_methods,
         reason = "the one place that reads the environment"
@@ -23,7 +23,7 @@ impl Input {
         Self {
             args: std::env::args_os().skip(1).collect(),
             environment: std::env::vars_os()
-                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
                 .collect(),
         }
     }
@@ -37,15 +37,22 @@ impl Input {
     }
 
     /// The same with one more variable.
-    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
-        self.environment.insert(name.to_owned(), value.to_owned());
+    pub fn with_variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
         self
     }
 
-    /// A variable by its own name, such as `HOME`. An empty one counts as not set.
+    /// A variable by its own name, such as `HOME`. An empty one counts as not set, and so does
+    /// one that is not UTF-8.
     pub fn variable(&self, name: &str) -> Option<&str> {
-        let text = self.environment.get(name)?;
+        let text = self.environment.get(name)?.to_str()?;
         (!text.is_empty()).then_some(text)
+    }
+
+    /// Whether the variable of a setting is there and cannot be read, as it is not UTF-8.
+    pub(super) fn is_unreadable(&self, name: &str) -> bool {
+        let value = self.environment.get(&variable(name));
+        value.is_some_and(|value| value.to_str().is_none())
     }
 
     /// The variable of a setting. Empty counts as not set: container tools pass variables on

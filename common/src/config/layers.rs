@@ -6,8 +6,9 @@ use std::io::Read;
 
 use config::builder::DefaultState;
 use config::{ConfigBuilder, File, FileFormat, Map, Source, Value, ValueKind};
+use serde::de::IgnoredAny;
 
-use super::check::check;
+use super::check::{Checked, check};
 use super::command::{CHECK, CONFIG, Given, PRINT};
 use super::problem::{Origin, Problem};
 use super::secret::REDACTED;
@@ -17,6 +18,9 @@ use super::{Input, Page, setting};
 
 /// The largest configuration file, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
+
+/// The most nodes, roughly, that all aliases of a configuration file may stand for.
+const MAX_ALIASED: usize = 100_000;
 
 /// What the operator wants done with the configuration.
 pub(super) enum Ask {
@@ -28,7 +32,8 @@ pub(super) enum Ask {
 
 /// Merges the layers and checks each setting against its kind.
 pub(super) fn settle(component: &Component, input: &Input, given: Given) -> (Settings, Ask) {
-    let mut problems = Vec::new();
+    let mut problems = unreadable(component, input);
+    problems.extend(given.misread_switch(component, input));
     let mut layers = defaults(component);
     if let Some(file) = file_name(input, &given) {
         match read_file(component, &file, &mut problems) {
@@ -87,10 +92,12 @@ fn entry(setting: &'static Setting, root: &Value, problems: &mut Vec<Problem>) -
                 name: origin.name(setting),
                 reason,
             });
+            // What is wrong with a part that may be wanted is to be said at once, too.
+            let value = matches!(setting.kind, Kind::Bool).then_some(Checked::Bool(true));
             Entry {
                 setting,
                 origin: Some(origin),
-                value: None,
+                value,
             }
         }
     }
@@ -136,6 +143,18 @@ fn defaults(component: &Component) -> ConfigBuilder<DefaultState> {
         .settings()
         .filter_map(|s| Some((s.path.to_owned(), value(Origin::DEFAULT, s.default?))));
     config::Config::builder().add_source(Layer(values.collect()))
+}
+
+/// The variables that are set to what is no text. To go on as if they were not would surprise.
+fn unreadable(component: &Component, input: &Input) -> Vec<Problem> {
+    let settings = component.settings().filter(|s| s.kind.has_flag());
+    let names = settings.map(|s| s.name).chain([CONFIG]);
+    let unreadable = names.filter(|name| input.is_unreadable(name));
+    let problem = |name| Problem {
+        name: format!("{} ({})", setting::variable(name), Origin::ENVIRONMENT),
+        reason: "is not UTF-8".into(),
+    };
+    unreadable.map(problem).collect()
 }
 
 fn environment(component: &Component, input: &Input) -> Layer {
@@ -194,7 +213,12 @@ fn read_file(
     if text.len() as u64 > MAX_FILE {
         return Err(refuse(format!("is larger than {MAX_FILE} bytes")));
     }
-    let parsed = File::from_str(&text, FileFormat::Yaml)
+    // YAML 1.2, 5.2: a byte order mark may stand before the document.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    if is_empty(text).map_err(refuse)? {
+        return Ok(Map::new());
+    }
+    let parsed = File::from_str(text, FileFormat::Yaml)
         .collect()
         .map_err(|e| refuse(format!("is not valid YAML: {e}")))?;
     let mut file = FileLayer {
@@ -203,6 +227,28 @@ fn read_file(
         problems,
     };
     Ok(file.keep("", parsed))
+}
+
+/// Whether a document says nothing, as `---` or `null`.
+///
+/// # Errors
+/// Its aliases cannot be followed, or stand for too much. The reader of the `config` crate makes
+/// copies of what they stand for, without a bound.
+fn is_empty(text: &str) -> Result<bool, String> {
+    let options = serde_saphyr::options! {
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MAX_ALIASED,
+        },
+    };
+    let seen = serde_saphyr::from_str_with_options::<Option<IgnoredAny>>(text, options);
+    match seen {
+        Ok(said) => Ok(said.is_none()),
+        Err(e) if text.contains('&') && text.contains('*') => {
+            Err(format!("is not valid YAML: {}", e.without_snippet()))
+        }
+        // The reader says what else is wrong.
+        Err(_) => Ok(false),
+    }
 }
 
 /// Goes through what a file says: refuses keys that nobody declared, drops what says nothing.

@@ -52,7 +52,7 @@ impl Entry {
 /// The settings of a component, checked against their kinds.
 ///
 /// The getters never fail: a value that was refused has been reported already, and reads as
-/// empty. What a component itself finds wrong it reports by [`refuse`](Self::refuse).
+/// empty, or as on where it is a switch. What a component itself finds wrong it reports by [`refuse`](Self::refuse).
 #[derive(Debug)]
 pub struct Settings {
     pub(super) entries: BTreeMap<&'static str, Entry>,
@@ -183,6 +183,26 @@ impl Settings {
                 }
             })
             .ok()
+    }
+
+    /// The entries of a list of the file, each with its place. One that is not as it should be
+    /// is reported with its path and left out; the others are looked at all the same.
+    pub fn entries<T: DeserializeOwned>(&self, name: &str) -> Vec<(usize, T)> {
+        let entries: Option<Vec<serde_json::Value>> = self.section(name).flatten();
+        let entries = entries.unwrap_or_default().into_iter().enumerate();
+        let read = entries.filter_map(|(at, entry)| {
+            serde_path_to_error::deserialize(entry)
+                .map_err(|e| {
+                    let place = match e.path().to_string().as_str() {
+                        "." => format!("[{at}]"),
+                        inner => format!("[{at}].{inner}"),
+                    };
+                    self.refuse(name, format!("at {place}: {}", e.into_inner()));
+                })
+                .ok()
+                .map(|entry| (at, entry))
+        });
+        read.collect()
     }
 
     /// Whether somebody set it, other than by its default.

@@ -1,3 +1,5 @@
+mod input;
+
 use std::time::Duration;
 
 use serde::Deserialize;

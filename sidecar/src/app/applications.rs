@@ -1,16 +1,18 @@
 //! The supervised processes in the life of the sidecar: when they start, and when they end.
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use a8_common::task::{Stop, Tasks};
 use prometheus::Registry;
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::StartError;
 use crate::config::Config;
 use crate::proxy::Proxy;
-use crate::supervise::{Board, Command, Interrupts, Reaper, Supervisor};
+use crate::supervise::{Board, Command, Interrupts, OnExit, Reaper, Supervisor, code};
 
 /// How long calls may go on that are in flight when the last process has ended, where the
 /// time for all of them is over.
@@ -68,6 +70,12 @@ impl Applications {
         !self.commands.is_empty()
     }
 
+    /// Whether the end of one of them is that of the sidecar.
+    fn decide(&self) -> bool {
+        let mut commands = self.commands.iter();
+        commands.any(|command| command.on_exit == OnExit::Terminate)
+    }
+
     /// Fires when they are started, at once where there are none.
     pub(super) fn started(&self) -> &Stop {
         &self.started
@@ -102,11 +110,13 @@ impl Applications {
     /// Ends the processes, and with the last one the proxy: their way out is open until they
     /// are gone. Their calls may take `drain_timeout` before they are told to end, what is in
     /// flight after them what is left of that. Returns the code of the first process to end
-    /// whose end is that of the sidecar, if there is one.
+    /// whose end is that of the sidecar, if there is one. Where none was started yet it is as if
+    /// the signal had ended it: that nothing ran is no success.
     pub(super) async fn end(mut self, proxy: Option<Proxy>, drain_timeout: Duration) -> Option<u8> {
         let signal = self.interrupts.stopping();
         let mut left = drain_timeout;
-        let mut code = None;
+        let decides = self.decide();
+        let mut last = None;
         if let Some(supervisor) = self.supervisor {
             if let Some(proxy) = &proxy {
                 let began = Instant::now();
@@ -118,11 +128,17 @@ impl Applications {
                 left = left.max(LAST_CALLS.min(drain_timeout));
             }
             info!(signal = signal.as_raw(), "ending the commands");
-            code = supervisor.stop(signal, self.stop_grace).await;
+            last = supervisor.stop(signal, self.stop_grace).await;
+        } else if decides {
+            warn!(
+                signal = signal.as_raw(),
+                "stopped before the commands were started"
+            );
+            last = Some(code(ExitStatus::from_raw(signal.as_raw())));
         }
         if let Some(proxy) = proxy {
             proxy.drain(left).await;
         }
-        code
+        last
     }
 }

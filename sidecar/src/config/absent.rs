@@ -83,7 +83,7 @@ fn remarks(settings: &Settings) -> Vec<String> {
             "neither proxy nor dns is on",
         ),
         (
-            &["start_timeout", "stop_grace"],
+            &["stop_grace"],
             supervises,
             "there is no command to supervise",
         ),

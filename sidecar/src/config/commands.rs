@@ -37,9 +37,9 @@ const NOT_TEXT: &str = "must be a text: put it in quotes";
 /// Reads the entries, and the command after the flags as the last one: its end is that of the
 /// sidecar.
 pub(super) fn read(settings: &Settings) -> Vec<Command> {
-    let entries: Option<Vec<Entry>> = settings.section("commands").flatten();
-    let entries = entries.unwrap_or_default().into_iter().enumerate();
+    let entries: Vec<(usize, Entry)> = settings.entries("commands");
     let mut commands: Vec<_> = entries
+        .into_iter()
         .filter_map(|(at, entry)| {
             let mut problems = Vec::new();
             let command = command(&entry, &mut problems);

@@ -15,11 +15,17 @@ const DNS_PORT: u16 = 53;
 /// Reads what the DNS server is to do; what cannot be is reported.
 pub(super) fn read(settings: &Settings) -> Option<Config> {
     let port = settings.port("dns_port")?;
-    let hosts = parse(settings, "dns_host", |text| {
+    let mut hosts = Vec::<IpAddr>::new();
+    for host in parse(settings, "dns_host", |text| {
         text.trim_matches(['[', ']'])
             .parse()
             .map_err(|_| format!("{text:?} is not an IP address"))
-    });
+    }) {
+        // Named twice, it would be in its own way.
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
     let listen = match hosts.is_empty() {
         true => Listen::Loopback(port),
         false => Listen::At(hosts.iter().map(|ip| SocketAddr::new(*ip, port)).collect()),

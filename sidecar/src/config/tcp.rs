@@ -18,13 +18,12 @@ struct Entry {
 /// Reads the entries. All listen where the HTTP listener does, at their own ports; 0 takes
 /// any free one.
 pub(super) fn read(settings: &Settings, http: Listen) -> Vec<TcpProxy> {
-    let entries: Option<Vec<Entry>> = settings.section("tcp_proxies").flatten();
-    let entries = entries.unwrap_or_default();
+    let entries: Vec<(usize, Entry)> = settings.entries("tcp_proxies");
     let mut others = vec!["http_listener_port", "admin_port"];
     if settings.flag("dns") {
         others.push("dns_port");
     }
-    for (at, entry) in entries.iter().enumerate() {
+    for (nth, (at, entry)) in entries.iter().enumerate() {
         let port = entry.listener_port;
         let refuse = |why: String| {
             settings.refuse("tcp_proxies", format!("at [{at}].listener_port: {why}"));
@@ -32,7 +31,8 @@ pub(super) fn read(settings: &Settings, http: Listen) -> Vec<TcpProxy> {
         if port == 0 {
             continue;
         }
-        if let Some(first) = entries[..at].iter().position(|e| e.listener_port == port) {
+        let mut before = entries[..nth].iter();
+        if let Some((first, _)) = before.find(|(_, e)| e.listener_port == port) {
             refuse(format!("{port} is the port of [{first}], too"));
         }
         for name in &others {
@@ -41,7 +41,7 @@ pub(super) fn read(settings: &Settings, http: Listen) -> Vec<TcpProxy> {
             }
         }
     }
-    let proxies = entries.into_iter().map(|entry| TcpProxy {
+    let proxies = entries.into_iter().map(|(_, entry)| TcpProxy {
         service: entry.service,
         listen: match http {
             Listen::Any(_) => Listen::Any(entry.listener_port),

@@ -82,12 +82,56 @@ fn what_is_missing_is_said_all_at_once() {
     );
     let wrong = with_servers(&["--register", "--service=:", "--endpoint_port=x"]).unwrap_err();
     assert_eq!(wrong.to_string().lines().count(), 3, "{wrong}");
+    // What may have been meant to be on is looked at as if it were.
+    let text = "proxy: maybe\ndns: perhaps\ndnsconfig: {host: here}\n\
+                proxy_config: {affinity_key: short, tcp_proxies: [{}, {}]}\n";
+    let switches = with_file(text).unwrap_err().to_string();
+    for told in [
+        "proxy (",
+        "dns (",
+        "dnsconfig.host (",
+        "affinity_key (",
+        "at [0]: ",
+        "at [1]: ",
+    ] {
+        assert!(switches.contains(told), "{told}: {switches}");
+    }
     let nothing = load(&[]).unwrap_err().to_string();
     assert!(nothing.contains("nothing to do"), "{nothing}");
     let port = with_servers(&["--register", "--service=a"])
         .unwrap_err()
         .to_string();
     assert!(port.contains("endpoint_port"), "{port}");
+}
+
+#[test]
+fn an_endpoint_that_no_registry_takes_is_refused() {
+    let read = |host: &str, kind: &str| {
+        let args = [
+            "--register",
+            "--service=a",
+            "--endpoint_port=80",
+            &format!("--endpoint_host={host}"),
+            &format!("--endpoint_type={kind}"),
+        ];
+        with_servers(&args)
+    };
+    for (host, kind) in [
+        ("a b", "http"),
+        ("http://x", "udp"),
+        ("1.2.3.4:5", "http"),
+        ("fe80::1%eth0", "http"),
+        ("", "tcp"),
+    ] {
+        let exit = read(host, kind).unwrap_err();
+        assert_eq!(exit.code(), 64);
+        let named = exit.to_string().contains("--endpoint_host (command line)");
+        assert!(named, "{host} {kind}: {exit}");
+    }
+    for (host, kind) in [("10.0.0.1", "udp"), ("::1", "tcp"), ("web.example", "http")] {
+        let config = read(host, kind).unwrap();
+        assert_eq!(config.itself.host.as_deref(), Some(host));
+    }
 }
 
 #[cfg(feature = "kubernetes")]
@@ -120,6 +164,27 @@ fn a_cluster_needs_neither_registry_nor_controller() {
         exit.contains("kubernetes_namespace") && exit.contains("\"A b\""),
         "{exit}"
     );
+}
+
+#[test]
+fn the_proxy_and_the_admin_port_do_not_share_an_address() {
+    for hosts in [
+        &[][..],
+        &["--http_listener_host=127.0.0.1"],
+        &["--http_listener_host=10.0.0.1", "--admin_host=0.0.0.0"],
+        &["--http_listener_host=::", "--admin_host=10.0.0.1"],
+    ] {
+        let same = [&["--proxy", "--http_listener_port=8001"], hosts].concat();
+        let exit = with_servers(&same).unwrap_err().to_string();
+        let told = exit.contains("http_listener_port") && exit.contains("8001 is the admin_port");
+        assert!(told, "{hosts:?}: {exit}");
+    }
+    for apart in [
+        &["--http_listener_port=8001", "--http_listener_host=10.0.0.1"][..],
+        &["--http_listener_port=0", "--admin_port=0"],
+    ] {
+        with_servers(&[&["--proxy"], apart].concat()).unwrap();
+    }
 }
 
 #[test]

@@ -39,24 +39,32 @@ impl Forwarded {
     }
 }
 
-/// Knows whether the sidecar is told to stop by SIGINT or by SIGTERM, so that the
+/// Knows whether the sidecar is told to stop by SIGINT, SIGQUIT or SIGTERM, so that the
 /// applications are told the same.
-pub struct Interrupts(unix::Signal);
+pub struct Interrupts {
+    interrupt: unix::Signal,
+    quit: unix::Signal,
+}
 
 impl Interrupts {
     /// Listens, beside whoever does.
     ///
     /// # Errors
-    /// SIGINT cannot be listened for.
+    /// One of them cannot be listened for.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self(signal(SignalKind::interrupt())?))
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+        })
     }
 
-    /// SIGINT if there was one since the last call, otherwise SIGTERM.
+    /// SIGINT or SIGQUIT if there was one since the last call, otherwise SIGTERM.
     pub fn stopping(&mut self) -> Signal {
-        match self.0.recv().now_or_never().flatten() {
-            Some(()) => Signal::INT,
-            None => Signal::TERM,
+        let came = |signal: &mut unix::Signal| signal.recv().now_or_never().flatten().is_some();
+        match (came(&mut self.interrupt), came(&mut self.quit)) {
+            (true, _) => Signal::INT,
+            (false, true) => Signal::QUIT,
+            (false, false) => Signal::TERM,
         }
     }
 }

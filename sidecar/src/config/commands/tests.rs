@@ -118,18 +118,20 @@ fn a_command_that_cannot_be_is_named_with_its_place() {
     for told in ["[0].cmd:", "[1].cmd[0]:", "[1].env[0]:"] {
         assert!(several.contains(told), "{told}: {several}");
     }
+    let shapes = "commands: [{cmd: a, on_exit: foo}, 5, {cmd: []}, {cmd: b, on_exit: bar}]";
+    let shapes = load(shapes, &[]).unwrap_err().to_string();
+    for told in ["[0].on_exit: ", "[1]: ", "[2].cmd: ", "[3].on_exit: "] {
+        assert!(shapes.contains(told), "{told}: {shapes}");
+    }
 }
 
 #[test]
-fn times_without_a_command_have_no_effect() {
+fn a_grace_without_a_command_has_no_effect() {
     let times = ["--start_timeout=1s", "--stop_grace=2s"];
     let remarks = load("service: a", &times).unwrap().remarks;
-    let named: Vec<_> = remarks.iter().map(|r| r.split(' ').next()).collect();
-    assert_eq!(
-        named,
-        times.map(|t| t[2..].split('=').next()),
-        "{remarks:?}"
-    );
+    // Callers wait by the other one, too.
+    let why = "stop_grace is set and has no effect: there is no command to supervise";
+    assert_eq!(remarks, [why]);
     let more = [&times[..], &["--", "app"]].concat();
     let config = load("service: a", &more).unwrap();
     assert!(config.remarks.is_empty(), "{:?}", config.remarks);

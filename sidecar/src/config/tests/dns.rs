@@ -16,6 +16,10 @@ fn the_dns_server_stands_alone_and_on_the_loopback() {
     let dns = with_file(text).unwrap().dns.unwrap();
     let at = ["10.0.0.1:53", "[::1]:53"].map(|at| at.parse().unwrap());
     assert_eq!(dns.listen, Listen::At(at.to_vec()));
+    let twice = ["--dns", "--dns_host=127.0.0.1,127.0.0.1,[::1],::1"];
+    let at = ["127.0.0.1:8053", "[::1]:8053"].map(|at| at.parse().unwrap());
+    let listen = with_servers(&twice).unwrap().dns.unwrap().listen;
+    assert_eq!(listen, Listen::At(at.to_vec()));
     let upstreams = ["10.0.0.2:53", "[fd00::1]:5353", "[fd00::2]:53"];
     assert_eq!(dns.upstreams, upstreams.map(|at| at.parse().unwrap()));
 }

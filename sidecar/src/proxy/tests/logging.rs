@@ -3,8 +3,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::proxy::{AccessLog, Proxy};
-use crate::testkit::{DEADLINE, Fabric, Origin, Scripted, instance, raw, request};
+use crate::proxy::{AccessLog, Config, Proxy};
+use crate::testkit::{DEADLINE, Fabric, Origin, Scripted, instance, raw, request, settings};
 
 struct Rig {
     fabric: Fabric,
@@ -34,6 +34,19 @@ impl Rig {
             .map(|l| serde_json::from_str(l).unwrap())
             .collect()
     }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_opened_is_named() {
+    let fabric = Fabric::new().await;
+    let config = Config {
+        access_log: AccessLog::File("/no/such/folder/a8.log".into()),
+        ..settings()
+    };
+    let (routes, metrics) = (fabric.routes.clone(), fabric.metrics.clone());
+    let started = crate::proxy::start(config, routes, metrics, &fabric.tasks);
+    let why = started.err().unwrap().to_string();
+    assert!(why.contains("/no/such/folder/a8.log"), "{why}");
 }
 
 #[tokio::test]

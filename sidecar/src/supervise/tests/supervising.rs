@@ -227,9 +227,11 @@ fn an_interrupt_is_told_from_other_stops() {
     let body = async {
         let mut interrupts = Interrupts::listen().unwrap();
         assert_eq!(interrupts.stopping(), Signal::TERM);
-        kill_process(getpid(), Signal::INT).unwrap();
-        eventually(async || interrupts.stopping() == Signal::INT).await;
-        assert_eq!(interrupts.stopping(), Signal::TERM);
+        for signal in [Signal::INT, Signal::QUIT] {
+            kill_process(getpid(), signal).unwrap();
+            eventually(async || interrupts.stopping() == signal).await;
+            assert_eq!(interrupts.stopping(), Signal::TERM);
+        }
     };
     alone!(body);
 }
