@@ -8,6 +8,8 @@
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net as unix;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -25,6 +27,13 @@ struct Manager(UnixDatagram);
 impl Manager {
     fn listen(at: &Path) -> Self {
         Self(UnixDatagram::bind(at).unwrap())
+    }
+
+    fn listen_abstract(name: &str) -> Self {
+        let address = unix::SocketAddr::from_abstract_name(name).unwrap();
+        let socket = unix::UnixDatagram::bind_addr(&address).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self(UnixDatagram::from_std(socket).unwrap())
     }
 
     async fn next(&self) -> String {
@@ -89,10 +98,9 @@ async fn the_manager_is_told_of_the_life_of_a_sidecar() {
 
 #[tokio::test]
 async fn a_sidecar_that_cannot_route_yet_is_ready_when_it_has_waited_enough() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("notify");
-    let manager = Manager::listen(&socket);
-    let socket = socket.display().to_string();
+    // In the abstract namespace, as some managers of containers do.
+    let socket = format!("@a8-test-{}-{}", std::process::id(), ports::free());
+    let manager = Manager::listen_abstract(&socket[1..]);
     let nowhere = format!("http://127.0.0.1:{}", ports::free());
     let args = [
         "--proxy=true".to_owned(),
