@@ -8,6 +8,7 @@
 //! | `supervisor` | the supervised processes, until the last of them is gone |
 //! | `board` | how they stand |
 //! | `terminal` | who may read from it |
+//! | `tree` | who has started whom |
 //! | `signals` | the signals that are passed on |
 //!
 //! [`app`](crate::app) decides when the processes are started and when they are to end.
@@ -18,6 +19,7 @@ mod reaper;
 mod signals;
 mod supervisor;
 mod terminal;
+mod tree;
 
 pub use board::{Board, Phase, State};
 pub use command::{Command, OnExit, code};
