@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use a8_common::config::{Settings, duration};
+use a8_common::config::{Settings, duration, redacted};
 use http::{Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::Value;
@@ -88,7 +88,7 @@ fn check(entry: &Entry) -> Result<Check, Vec<Problem>> {
     let kind = kind(entry, &mut problems);
     match (kind, problems.is_empty()) {
         (Some(kind), true) => Ok(Check {
-            name: entry.value.clone(),
+            name: redacted(&entry.value).into_owned(),
             kind,
             interval,
             timeout,
@@ -137,7 +137,10 @@ fn kind(entry: &Entry, problems: &mut Vec<Problem>) -> Option<Kind> {
                     Some(Kind::Tcp { address })
                 }
                 _ => {
-                    problems.push(("value", format!("{:?} is not host:port", entry.value)));
+                    problems.push((
+                        "value",
+                        format!("{:?} is not host:port", redacted(&entry.value)),
+                    ));
                     None
                 }
             }
@@ -176,7 +179,10 @@ fn http(entry: &Entry, scheme: &str, problems: &mut Vec<Problem>) -> Option<Kind
     let url = entry.value.parse::<Uri>().ok();
     let good = url.filter(|url| url.scheme_str() == Some(scheme) && url.authority().is_some());
     if good.is_none() {
-        problems.push(("value", format!("{:?} is not an {scheme} URL", entry.value)));
+        problems.push((
+            "value",
+            format!("{:?} is not an {scheme} URL", redacted(&entry.value)),
+        ));
     }
     let method = match &entry.method {
         None => Method::GET,

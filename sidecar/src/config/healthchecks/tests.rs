@@ -100,3 +100,17 @@ fn everything_that_is_wrong_is_named_with_its_place() {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
 }
+
+#[test]
+fn what_a_check_is_called_holds_no_secrets() {
+    let url = "http://user:hush@h/x?token=hush";
+    let checks = load("", &[&format!("--healthchecks={url}")]).unwrap();
+    assert_eq!(checks[0].name, "http://***@h/x?token=***");
+    assert!(matches!(&checks[0].kind, Kind::Http { url: asked, .. } if asked == url));
+    let text = "healthchecks: [{type: https, value: 'http://user:hush@h/'}, 'tcp://user:hush@h']";
+    let told = load(text, &[]).unwrap_err().to_string();
+    assert!(
+        told.contains("http://***@h/") && !told.contains("hush"),
+        "{told}"
+    );
+}
