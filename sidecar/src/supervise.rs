@@ -21,7 +21,7 @@ mod supervisor;
 mod terminal;
 mod tree;
 
-pub use board::{Board, Phase, State};
+pub use board::{Board, Phase, State, number};
 pub use command::{Command, OnExit, code};
 pub use reaper::{Child, Reaper};
 pub use signals::Interrupts;

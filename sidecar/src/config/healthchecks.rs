@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::health::{Check, Kind};
+use crate::supervise::number;
 
 /// Of every kind.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -58,7 +59,9 @@ pub(super) fn read(settings: &Settings) -> Vec<Check> {
         };
         read.map_err(refuse).ok()
     });
-    checks.collect()
+    let mut checks: Vec<_> = checks.collect();
+    number(checks.iter_mut().map(|check| &mut check.name));
+    checks
 }
 
 fn by_url(url: &str) -> Entry {

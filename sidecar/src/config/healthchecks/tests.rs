@@ -114,3 +114,18 @@ fn what_a_check_is_called_holds_no_secrets() {
         "{told}"
     );
 }
+
+#[test]
+fn checks_that_would_be_called_alike_are_numbered() {
+    let text = "healthchecks:\n\
+        - {type: file, value: /bin/sh, args: [-c, 'exit 1']}\n\
+        - {type: http, value: 'http://h/?token=a'}\n\
+        - {type: file, value: /bin/sh, args: [-c, 'exit 0']}\n\
+        - {type: file, value: /bin/sh}\n\
+        - {type: http, value: 'http://h/?token=b', method: POST}\n";
+    let checks = load(text, &[]).unwrap();
+    let names: Vec<_> = checks.iter().map(|check| check.name.as_str()).collect();
+    let shell = ["/bin/sh", "/bin/sh-2", "/bin/sh-3"];
+    let url = ["http://h/?token=***", "http://h/?token=***-2"];
+    assert_eq!(names, [shell[0], url[0], shell[1], shell[2], url[1]]);
+}
