@@ -29,7 +29,7 @@ pub use health::{Page, Question};
 pub use input::Input;
 pub use print::markdown;
 pub use problem::{Problem, Problems};
-pub use secret::Secret;
+pub use secret::{Secret, redacted};
 pub use setting::{Component, Group, Kind, Place, Setting};
 pub use settings::Settings;
 

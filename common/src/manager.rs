@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 
 use crate::task::Tasks;
 
+mod notify;
 mod sockets;
 
 pub use sockets::{tcp, udp};
@@ -63,7 +64,7 @@ pub(crate) fn stopping() {
 }
 
 fn say(state: &[NotifyState<'_>]) {
-    match sd_notify::notify(state) {
+    match notify::send(state) {
         Ok(()) => debug!(?state, "told the service manager"),
         Err(e) => warn!(error = %e, "the service manager cannot be told"),
     }

@@ -36,7 +36,7 @@ const EAGER: Duration = Duration::from_secs(1);
 /// One check.
 #[derive(Debug, Clone)]
 pub struct Check {
-    /// What it is called in logs and metrics.
+    /// What it is called in logs and metrics, without secrets.
     pub name: String,
     /// What it does.
     pub kind: Kind,

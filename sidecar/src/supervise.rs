@@ -8,6 +8,7 @@
 //! | `supervisor` | the supervised processes, until the last of them is gone |
 //! | `board` | how they stand |
 //! | `terminal` | who may read from it |
+//! | `tree` | who has started whom |
 //! | `signals` | the signals that are passed on |
 //!
 //! [`app`](crate::app) decides when the processes are started and when they are to end.
@@ -18,8 +19,9 @@ mod reaper;
 mod signals;
 mod supervisor;
 mod terminal;
+mod tree;
 
-pub use board::{Board, Phase, State};
+pub use board::{Board, Phase, State, number};
 pub use command::{Command, OnExit, code};
 pub use reaper::{Child, Reaper};
 pub use signals::Interrupts;

@@ -8,6 +8,8 @@
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net as unix;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -25,6 +27,13 @@ struct Manager(UnixDatagram);
 impl Manager {
     fn listen(at: &Path) -> Self {
         Self(UnixDatagram::bind(at).unwrap())
+    }
+
+    fn listen_abstract(name: &str) -> Self {
+        let address = unix::SocketAddr::from_abstract_name(name).unwrap();
+        let socket = unix::UnixDatagram::bind_addr(&address).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self(UnixDatagram::from_std(socket).unwrap())
     }
 
     async fn next(&self) -> String {
@@ -89,10 +98,9 @@ async fn the_manager_is_told_of_the_life_of_a_sidecar() {
 
 #[tokio::test]
 async fn a_sidecar_that_cannot_route_yet_is_ready_when_it_has_waited_enough() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("notify");
-    let manager = Manager::listen(&socket);
-    let socket = socket.display().to_string();
+    // In the abstract namespace, as some managers of containers do.
+    let socket = format!("@a8-test-{}-{}", std::process::id(), ports::free());
+    let manager = Manager::listen_abstract(&socket[1..]);
     let nowhere = format!("http://127.0.0.1:{}", ports::free());
     let args = [
         "--proxy=true".to_owned(),
@@ -106,9 +114,9 @@ async fn a_sidecar_that_cannot_route_yet_is_ready_when_it_has_waited_enough() {
     assert_eq!(manager.next().await, "READY=1");
 }
 
-/// Starts a sidecar that is given two sockets: its standard input and output, which a shell makes
-/// those that the manager would have opened.
-fn given(proxy: &TcpListener, dns: &UdpSocket, args: &[String]) -> Process {
+/// Starts a sidecar that is given two descriptors: its standard input and output, which a shell
+/// makes those that the manager would have opened.
+fn given(first: OwnedFd, second: OwnedFd, args: &[String]) -> Process {
     let mut command = Command::new("/bin/sh");
     let script =
         "exec 3<&0 4>&1 </dev/null >/dev/null; LISTEN_FDS=2 LISTEN_PID=$$ exec \"$0\" \"$@\"";
@@ -117,8 +125,8 @@ fn given(proxy: &TcpListener, dns: &UdpSocket, args: &[String]) -> Process {
         .args(["-c", script])
         .arg(binary("a8sidecar"))
         .args(args)
-        .stdin(Stdio::from(OwnedFd::from(proxy.try_clone().unwrap())))
-        .stdout(Stdio::from(OwnedFd::from(dns.try_clone().unwrap())));
+        .stdin(Stdio::from(first))
+        .stdout(Stdio::from(second));
     Process::spawn_as_it_is("a8sidecar", command)
 }
 
@@ -148,7 +156,11 @@ async fn sockets_of_the_manager_outlive_the_sidecar_and_lose_no_caller() {
         &script,
     ]);
     let url = format!("http://127.0.0.1:{way_out}/helloworld/hello");
-    let mut first = given(&proxy, &dns, &args);
+    let sidecar = || {
+        let proxy = proxy.try_clone().unwrap();
+        given(proxy.into(), dns.try_clone().unwrap().into(), &args)
+    };
+    let mut first = sidecar();
     first
         .logged("listening on a socket of the service manager")
         .await;
@@ -171,7 +183,7 @@ async fn sockets_of_the_manager_outlive_the_sidecar_and_lose_no_caller() {
     let begin = async {
         // Long enough for a caller that is refused.
         tokio::time::sleep(Duration::from_millis(200)).await;
-        given(&proxy, &dns, &args)
+        sidecar()
     };
     let (answer, _second) = tokio::join!(caller, begin);
     assert_eq!(answer.unwrap().status(), 200);
@@ -182,8 +194,37 @@ async fn a_socket_that_nothing_listens_on_is_named() {
     let fabric = Fabric::start().await;
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let dns = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let sidecar = given(&proxy, &dns, &fabric.flags(&[]));
+    let sidecar = given(proxy.into(), dns.into(), &fabric.flags(&[]));
     let told = "the service manager gave a socket that no setting names, closed";
     let line = sidecar.logged(told).await;
     assert!(line["socket"].as_str().unwrap().starts_with("127.0.0.1:"));
+}
+
+#[tokio::test]
+async fn what_nothing_can_listen_on_is_named_and_no_command_inherits_it() {
+    let fabric = Fabric::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = (folder.path().join("socket"), folder.path().join("file"));
+    let socket = unix::UnixListener::bind(&path).unwrap();
+    let stored = std::fs::File::create(&file).unwrap();
+    let seen = folder.path().join("seen");
+    let script = format!("ls -l /proc/self/fd > {}; exec sleep 600", seen.display());
+    let args = fabric.flags(&["--", "/bin/sh", "-c", &script]);
+    let sidecar = given(socket.into(), stored.into(), &args);
+    sidecar
+        .logged("the service manager gave a socket that no setting names, closed")
+        .await;
+    let files = holds(&seen, "/proc/").await;
+    let file = file.display().to_string();
+    assert!(
+        !files.contains("socket:") && !files.contains(&file),
+        "{files}"
+    );
+    for name in [path.display().to_string(), file] {
+        wait::until(&format!("{name} to be named"), || async {
+            let log = sidecar.stderr();
+            log.contains(&name).then_some(()).ok_or(log)
+        })
+        .await;
+    }
 }

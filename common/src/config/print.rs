@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::check::Checked;
-use super::secret::REDACTED;
+use super::secret::{REDACTED, redacted};
 use super::setting::Component;
 use super::settings::Settings;
 
@@ -38,24 +38,26 @@ fn shown(value: &Checked) -> Value {
         Checked::Url(url) => url.as_str().into(),
         Checked::Urls(urls) => urls.iter().map(|url| url.as_str()).collect(),
         Checked::List(texts) => texts.iter().map(String::as_str).collect(),
-        Checked::Section(json) => without_environments(json),
+        Checked::Section(json) => without_secrets(json),
     }
 }
 
-/// The same without the values of any member `env`: passwords reach programs that way.
-fn without_environments(json: &Value) -> Value {
+/// The same without the values of any member `env`, as passwords reach programs that way, and
+/// without those in URLs.
+fn without_secrets(json: &Value) -> Value {
     match json {
-        Value::Array(items) => items.iter().map(without_environments).collect(),
+        Value::Array(items) => items.iter().map(without_secrets).collect(),
         Value::Object(members) => members
             .iter()
             .map(|(name, value)| {
                 let shown = match name.as_str() {
                     "env" => names_only(value),
-                    _ => without_environments(value),
+                    _ => without_secrets(value),
                 };
                 (name.clone(), shown)
             })
             .collect(),
+        Value::String(text) => redacted(text).into(),
         scalar => scalar.clone(),
     }
 }

@@ -325,6 +325,21 @@ fn environments_in_sections_are_shown_without_values() {
 }
 
 #[test]
+fn urls_in_sections_are_shown_without_secrets() {
+    let file =
+        file("healthchecks:\n- {value: 'http://a:hush@h/x?token=hush'}\n- tcp://b:hush@h:1\n");
+    let printed = start(&COMPONENT, &with_file(&file, &["--print_config"]), |s| {
+        let read = s.section::<serde_json::Value>("healthchecks").unwrap();
+        assert_eq!(read[0]["value"], "http://a:hush@h/x?token=hush");
+    });
+    let printed = printed.expect_err("printed").to_string();
+    assert!(!printed.contains("hush"), "{printed}");
+    for kept in ["http://***@h/x?token=***", "tcp://***@h:1"] {
+        assert!(printed.contains(kept), "{kept}: {printed}");
+    }
+}
+
+#[test]
 fn what_is_printed_loads_again() {
     let args = "--registry_url=http://a,http://b --registry_poll=90s --proxy \
                 --registry_token=hush --service=a:v1,x=y --capacity=-1 --print_config";

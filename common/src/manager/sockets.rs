@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::net;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use listenfd::ListenFd;
@@ -16,6 +17,9 @@ static GIVEN: Mutex<Vec<Given>> = Mutex::new(Vec::new());
 enum Given {
     Tcp(SocketAddr, TcpListener),
     Udp(SocketAddr, UdpSocket),
+    /// What nobody here can listen on, by what it was: it is closed already, so that no command
+    /// inherits it. There is no log yet when it is found.
+    Useless(String),
 }
 
 impl fmt::Display for Given {
@@ -23,6 +27,7 @@ impl fmt::Display for Given {
         match self {
             Self::Tcp(address, _) => write!(f, "{address} (TCP)"),
             Self::Udp(address, _) => write!(f, "{address} (UDP)"),
+            Self::Useless(what) => f.write_str(what),
         }
     }
 }
@@ -32,7 +37,7 @@ pub fn tcp(address: SocketAddr) -> Option<TcpListener> {
     let at = |given: &Given| matches!(given, Given::Tcp(bound, _) if same(*bound, address));
     match take(at)? {
         Given::Tcp(_, listener) => Some(listener),
-        Given::Udp(..) => None,
+        Given::Udp(..) | Given::Useless(_) => None,
     }
 }
 
@@ -41,7 +46,7 @@ pub fn udp(address: SocketAddr) -> Option<UdpSocket> {
     let at = |given: &Given| matches!(given, Given::Udp(bound, _) if same(*bound, address));
     match take(at)? {
         Given::Udp(_, socket) => Some(socket),
-        Given::Tcp(..) => None,
+        Given::Tcp(..) | Given::Useless(_) => None,
     }
 }
 
@@ -65,26 +70,59 @@ pub(super) fn take_over() {
     let mut all = lock();
     let mut fds = ListenFd::from_env();
     for index in 0..fds.len() {
-        match one(&mut fds, index) {
-            Ok(given) => all.push(given),
-            Err(e) => warn!(index, error = %e, "a socket of the service manager is of no use"),
-        }
+        all.push(one(&mut fds, index));
     }
 }
 
-fn one(fds: &mut ListenFd, index: usize) -> io::Result<Given> {
-    let gone = || io::Error::from(io::ErrorKind::NotFound);
-    if let Ok(socket) = fds.take_udp_socket(index) {
-        let socket = socket.ok_or_else(gone)?;
-        socket.set_nonblocking(true)?;
-        return Ok(Given::Udp(socket.local_addr()?, socket));
+fn one(fds: &mut ListenFd, index: usize) -> Given {
+    if let Ok(Some(socket)) = fds.take_udp_socket(index) {
+        return udp_given(socket).unwrap_or_else(|e| Given::Useless(format!("UDP: {e}")));
     }
-    let listener = fds.take_tcp_listener(index)?.ok_or_else(gone)?;
+    if let Ok(Some(listener)) = fds.take_tcp_listener(index) {
+        return tcp_given(listener).unwrap_or_else(|e| Given::Useless(format!("TCP: {e}")));
+    }
+    if let Ok(Some(listener)) = fds.take_unix_listener(index) {
+        return Given::Useless(unix(listener.local_addr()));
+    }
+    if let Ok(Some(socket)) = fds.take_unix_datagram(index) {
+        return Given::Useless(unix(socket.local_addr()));
+    }
+    Given::Useless(close(fds, index))
+}
+
+fn udp_given(socket: UdpSocket) -> io::Result<Given> {
+    socket.set_nonblocking(true)?;
+    Ok(Given::Udp(socket.local_addr()?, socket))
+}
+
+fn tcp_given(listener: TcpListener) -> io::Result<Given> {
     if !SockRef::from(&listener).is_listener()? {
         return Err(io::Error::other("it is a connection: Accept=no is needed"));
     }
     listener.set_nonblocking(true)?;
     Ok(Given::Tcp(listener.local_addr()?, listener))
+}
+
+fn unix(address: io::Result<net::SocketAddr>) -> String {
+    match address {
+        Ok(address) => format!("{address:?} (UNIX)"),
+        Err(e) => format!("UNIX: {e}"),
+    }
+}
+
+/// Closes a descriptor of any other kind; what it was.
+fn close(fds: &mut ListenFd, index: usize) -> String {
+    let Ok(Some(fd)) = fds.take_raw_fd(index) else {
+        return format!("number {index}");
+    };
+    let what = match std::fs::read_link(format!("/proc/self/fd/{fd}")) {
+        Ok(target) => format!("{} (descriptor {fd})", target.display()),
+        Err(_) => format!("descriptor {fd}"),
+    };
+    match nix::unistd::close(fd) {
+        Ok(()) => what,
+        Err(e) => format!("{what}: {e}"),
+    }
 }
 
 pub(super) fn close_unused() {

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use a8_common::config::{Settings, duration};
+use a8_common::config::{Settings, duration, redacted};
 use http::{Method, StatusCode, Uri};
+use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::health::{Check, Kind};
+use crate::supervise::number;
 
 /// Of every kind.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -58,7 +60,9 @@ pub(super) fn read(settings: &Settings) -> Vec<Check> {
         };
         read.map_err(refuse).ok()
     });
-    checks.collect()
+    let mut checks: Vec<_> = checks.collect();
+    number(checks.iter_mut().map(|check| &mut check.name));
+    checks
 }
 
 fn by_url(url: &str) -> Entry {
@@ -88,7 +92,7 @@ fn check(entry: &Entry) -> Result<Check, Vec<Problem>> {
     let kind = kind(entry, &mut problems);
     match (kind, problems.is_empty()) {
         (Some(kind), true) => Ok(Check {
-            name: entry.value.clone(),
+            name: redacted(&entry.value).into_owned(),
             kind,
             interval,
             timeout,
@@ -97,19 +101,17 @@ fn check(entry: &Entry) -> Result<Check, Vec<Problem>> {
     }
 }
 
-/// What an entry is to do, by its type or, without one, by the scheme of its value.
+/// What an entry is to do, by its type or, without one, by the scheme of its value. Schemes are
+/// the same in any case (RFC 3986, 3.1).
 fn kind(entry: &Entry, problems: &mut Vec<Problem>) -> Option<Kind> {
-    let scheme = entry.value.split_once("://").map(|(scheme, _)| scheme);
-    let (kind, rest) = match (entry.kind.as_deref(), scheme) {
-        (None, None) => ("http", entry.value.as_str()),
-        (None, Some(scheme)) => (scheme, entry.value.as_str()),
-        (Some(kind), _) => (kind, entry.value.as_str()),
+    let parts = entry.value.split_once("://");
+    let scheme = parts.map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let kind = match (entry.kind.as_deref(), scheme.as_deref()) {
+        (None, None) => "http",
+        (None, Some(scheme)) => scheme,
+        (Some(kind), _) => kind,
     };
-    let bare = |scheme: &str| {
-        rest.strip_prefix(&format!("{scheme}://"))
-            .unwrap_or(rest)
-            .to_owned()
-    };
+    let is_url = scheme.as_deref() == Some(kind);
     let is_http = matches!(kind, "http" | "https");
     for (name, given, fits) in [
         ("method", entry.method.is_some(), is_http),
@@ -128,7 +130,8 @@ fn kind(entry: &Entry, problems: &mut Vec<Problem>) -> Option<Kind> {
     match kind {
         "http" | "https" => http(entry, kind, problems),
         "tcp" => {
-            let address = bare("tcp");
+            let bare = parts.filter(|_| is_url).map(|(_, rest)| rest);
+            let address = bare.unwrap_or(&entry.value).to_owned();
             let port = address
                 .rsplit_once(':')
                 .map(|(host, port)| (host, port.parse::<u16>()));
@@ -137,15 +140,25 @@ fn kind(entry: &Entry, problems: &mut Vec<Problem>) -> Option<Kind> {
                     Some(Kind::Tcp { address })
                 }
                 _ => {
-                    problems.push(("value", format!("{:?} is not host:port", entry.value)));
+                    problems.push((
+                        "value",
+                        format!("{:?} is not host:port", redacted(&entry.value)),
+                    ));
                     None
                 }
             }
         }
         "file" => {
-            let program = bare("file");
+            let program = match is_url {
+                true => path(&entry.value),
+                false => Ok(entry.value.clone()),
+            };
+            let program = program.unwrap_or_else(|why| {
+                problems.push(("value", why));
+                entry.value.clone()
+            });
             let code = entry.code.map_or(0, i32::from);
-            if program.is_empty() {
+            if matches!(&*program, "" | "/") {
                 problems.push(("value", "names no command".to_owned()));
             }
             if code > 255 {
@@ -172,12 +185,44 @@ fn kind(entry: &Entry, problems: &mut Vec<Problem>) -> Option<Kind> {
     }
 }
 
-fn http(entry: &Entry, scheme: &str, problems: &mut Vec<Problem>) -> Option<Kind> {
-    let url = entry.value.parse::<Uri>().ok();
-    let good = url.filter(|url| url.scheme_str() == Some(scheme) && url.authority().is_some());
-    if good.is_none() {
-        problems.push(("value", format!("{:?} is not an {scheme} URL", entry.value)));
+/// The path of a `file` URL, or what is wrong with it (RFC 8089).
+fn path(url: &str) -> Result<String, String> {
+    let shown = redacted(url);
+    let read = Url::parse(url).map_err(|e| format!("{shown:?} is not a file URL: {e}"))?;
+    if let Some(host) = read.host_str() {
+        return Err(format!(
+            "{shown:?} is of the host {host:?}, and not of this one"
+        ));
     }
+    if read.query().is_some() || read.fragment().is_some() {
+        return Err(format!(
+            "{shown:?} is not a path: write ? as %3F, and # as %23"
+        ));
+    }
+    let path = read.to_file_path().ok();
+    let path = path.and_then(|path| path.into_os_string().into_string().ok());
+    path.ok_or_else(|| format!("{shown:?} is not a path in UTF-8"))
+}
+
+fn http(entry: &Entry, scheme: &str, problems: &mut Vec<Problem>) -> Option<Kind> {
+    // A port that is none makes no `Url`, and what has no host no `Uri` with an authority.
+    let has_host = |value: &str| {
+        value
+            .parse::<Uri>()
+            .is_ok_and(|uri| uri.authority().is_some())
+    };
+    let url = Url::parse(&entry.value).map_err(|e| format!(": {e}"));
+    let url = url.and_then(
+        |url| match url.scheme() == scheme && has_host(&entry.value) {
+            true => Ok(url.to_string()),
+            false => Err(String::new()),
+        },
+    );
+    let url = url.unwrap_or_else(|why| {
+        let shown = redacted(&entry.value);
+        problems.push(("value", format!("{shown:?} is not an {scheme} URL{why}")));
+        String::new()
+    });
     let method = match &entry.method {
         None => Method::GET,
         Some(name) => {
@@ -198,7 +243,7 @@ fn http(entry: &Entry, scheme: &str, problems: &mut Vec<Problem>) -> Option<Kind
         },
     };
     Some(Kind::Http {
-        url: entry.value.clone(),
+        url,
         method,
         code,
         ca_cert_file: entry.ca_cert_file.clone(),

@@ -40,73 +40,80 @@ impl Index {
         let mut services =
             cuts(key).filter_map(|(head, rest)| Some((self.services.get(head)?, rest)));
         let found = match services.next() {
-            Some((entries, rest)) => carrying(entries, rest),
+            Some((entries, rest)) => carrying(entries, rest, |_| true),
             None => Found::Nothing,
         };
-        self.or_on_the_way(found, key)
+        match found {
+            Found::Nothing => self.below(key, |_| true),
+            found => found,
+        }
     }
 
     /// The instances that `key`, read as `[word.]*_service._word`, stands for. The word is that
     /// of a protocol in most cases; `_tcp` stands for http and https where nothing is of type
-    /// tcp, as both run over it (RFC 2782 names transports there).
+    /// tcp, as both run over it (RFC 2782 names transports there). Names on the way are those to
+    /// instances that the word is one of, too.
     pub(super) fn find_service(&self, key: &[u8]) -> Found<'_> {
         let Some((protocol, rest)) = cuts(key).last() else {
             return Found::Nothing;
         };
         let protocol = protocol.strip_prefix(b"_").unwrap_or(protocol);
-        if rest.is_empty() {
-            return Found::OnTheWay;
-        }
+        let is_tcp = protocol == b"tcp";
+        let meant = |entry: &Entry| entry.has_word(protocol) || is_tcp && entry.runs_over_tcp();
         let mut services = cuts(rest).filter_map(|(head, rest)| {
             let name = without_underscore(head)?;
             Some((self.services.get(&*name)?, rest))
         });
         let Some((entries, front)) = services.next() else {
-            return self.or_on_the_way(Found::Nothing, rest);
+            return self.below(rest, meant);
         };
-        let mut found = carrying(entries, front);
-        if let Found::Instances(entries) = &mut found {
-            let over_tcp = protocol == b"tcp" && !entries.iter().any(|e| e.has_word(protocol));
-            entries.retain(|entry| match over_tcp {
-                true => entry.runs_over_tcp(),
-                false => entry.has_word(protocol),
-            });
-            if entries.is_empty() {
-                found = Found::Nothing;
-            }
+        let mut found = carrying(entries, front, meant);
+        if let Found::Instances(entries) = &mut found
+            && entries.iter().any(|entry| entry.has_word(protocol))
+        {
+            entries.retain(|entry| entry.has_word(protocol));
         }
         found
     }
 
-    fn or_on_the_way<'a>(&self, found: Found<'a>, key: &[u8]) -> Found<'a> {
-        match found {
-            Found::Nothing if self.has_below(key) => Found::OnTheWay,
-            found => found,
-        }
-    }
-
-    /// Whether a service's name lies below `key`: `b` has `a.b` below it.
-    fn has_below(&self, key: &[u8]) -> bool {
+    /// Whether one of those that are `meant` is of a service whose name lies below `key`, as
+    /// `a.b` lies below `b`; everything lies below the empty one.
+    fn below(&self, key: &[u8], meant: impl Fn(&Entry) -> bool) -> Found<'_> {
         let mut from = key.to_vec();
-        from.push(b'.');
+        if !key.is_empty() {
+            from.push(b'.');
+        }
         let from: Arc<[u8]> = from.into();
-        let next = self.services.range(from.clone()..).next();
-        next.is_some_and(|(name, _)| name.starts_with(&from))
+        let mut below = self
+            .services
+            .range(from.clone()..)
+            .take_while(|(name, _)| name.starts_with(&from));
+        match below.any(|(_, entries)| entries.iter().any(|entry| meant(entry))) {
+            true => Found::OnTheWay,
+            false => Found::Nothing,
+        }
     }
 }
 
-/// Those of `entries` that `rest` fits. An id before the service stands for that instance
-/// alone, whatever tags others have.
-fn carrying<'a>(entries: &'a [Arc<Entry>], rest: &[u8]) -> Found<'a> {
+/// Those of the `entries` that are `meant` that `rest` fits. An id before the service stands for
+/// that instance alone, whatever tags others have.
+fn carrying<'a>(
+    entries: &'a [Arc<Entry>],
+    rest: &[u8],
+    meant: impl Fn(&Entry) -> bool,
+) -> Found<'a> {
+    let has_id = |entry: &&Arc<Entry>| !rest.is_empty() && entry.id.as_deref() == Some(rest);
+    let alone = entries.iter().find(has_id);
+    if let Some(entry) = alone.filter(|entry| meant(entry)) {
+        return Found::Instances(vec![entry]);
+    }
     let mut fitting = Vec::new();
     let mut nothing = Found::Nothing;
-    for entry in entries {
-        if !rest.is_empty() && entry.id.as_deref() == Some(rest) {
-            return Found::Instances(vec![entry]);
-        }
+    for entry in entries.iter().filter(|entry| meant(entry)) {
         match entry.fit(rest) {
-            Fit::Whole => fitting.push(&**entry),
-            Fit::OnTheWay => nothing = Found::OnTheWay,
+            Fit::Whole if alone.is_none() => fitting.push(&**entry),
+            // More words before an id do not stand for it alone.
+            Fit::Whole | Fit::OnTheWay => nothing = Found::OnTheWay,
             Fit::No => {}
         }
     }

@@ -7,7 +7,6 @@ use a8_common::peer;
 use a8_common::run::chain;
 use reqwest::Client;
 use reqwest::redirect::Policy;
-use rustix::process::Signal;
 use tokio::net::TcpStream;
 
 use super::Kind;
@@ -98,6 +97,6 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.signal_group(Signal::KILL);
+        self.0.kill_tree();
     }
 }

@@ -141,7 +141,9 @@ fn a_command_that_hangs_is_killed_with_its_children() {
     alone!(async {
         let folder = tempfile::tempdir().unwrap();
         let pids = folder.path().join("pids");
-        let script = format!("sleep 1000 & echo $! >> {}; wait", pids.display());
+        // The second has a session of its own.
+        let children = "sleep 1000 & echo $! >> pids; setsid sleep 1000 & echo $! >> pids; wait";
+        let script = format!("cd {}; {children}", folder.path().display());
         let rig = Rig::start(vec![shell(&script, 0)]);
         let told = rig
             .becomes("too late", |r| r.checks[0].up == Some(false))
@@ -150,12 +152,13 @@ fn a_command_that_hangs_is_killed_with_its_children() {
             told.checks[0].problem.as_deref(),
             Some("no answer within 2s")
         );
-        let first = std::fs::read_to_string(&pids).unwrap();
-        let child = format!("/proc/{}", first.lines().next().unwrap());
+        let started = std::fs::read_to_string(&pids).unwrap();
         let until = Instant::now() + PATIENCE;
-        while std::path::Path::new(&child).exists() {
-            assert!(Instant::now() < until, "{child} is there");
-            sleep(Duration::from_millis(20)).await;
+        for child in started.lines().take(2) {
+            while std::path::Path::new(&format!("/proc/{child}")).exists() {
+                assert!(Instant::now() < until, "{child} is there: {started}");
+                sleep(Duration::from_millis(20)).await;
+            }
         }
         rig.tasks.finish(PATIENCE).await;
     });

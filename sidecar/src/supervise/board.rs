@@ -1,5 +1,6 @@
 //! How the supervised commands stand, for whoever shows it.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use prometheus::{IntGaugeVec, Opts, Registry};
@@ -52,22 +53,14 @@ impl Board {
     pub fn new(commands: &[Command], registry: &Registry) -> Result<Self, prometheus::Error> {
         let opts = Opts::new("a8_command_up", "1 while the supervised command lives");
         let up = IntGaugeVec::new(opts, &["command"])?;
-        let mut states: Vec<State> = Vec::new();
-        for command in commands {
-            let last = Path::new(&command.program).file_name();
-            let base = last.map_or(command.program.as_str().into(), |name| {
-                name.to_string_lossy()
-            });
-            let taken = |name: &str| states.iter().any(|state| state.name == name);
-            let mut numbered = (2..).map(|n| format!("{base}-{n}"));
-            let name = match taken(&base) {
-                true => numbered.find(|name| !taken(name)).unwrap_or_default(),
-                false => base.into_owned(),
-            };
+        let mut names: Vec<_> = commands.iter().map(base).collect();
+        number(names.iter_mut());
+        let states = names.into_iter().map(|name| {
             up.with_label_values(&[&name]).set(0);
             let phase = Phase::Waiting;
-            states.push(State { name, phase });
-        }
+            State { name, phase }
+        });
+        let states: Vec<_> = states.collect();
         if !states.is_empty() {
             registry.register(Box::new(up.clone()))?;
         }
@@ -91,5 +84,26 @@ impl Board {
             let gauge = self.up.with_label_values(&[&state.name]);
             gauge.set(lives.into());
         });
+    }
+}
+
+/// The last part of the path of its program.
+fn base(command: &Command) -> String {
+    match Path::new(&command.program).file_name() {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => command.program.clone(),
+    }
+}
+
+/// Tells names apart: of those that are alike the second gets `-2`, and so on.
+pub fn number<'a>(names: impl Iterator<Item = &'a mut String>) {
+    let mut taken = HashSet::new();
+    for name in names {
+        if taken.contains(name) {
+            let mut numbered = (2..).map(|n| format!("{name}-{n}"));
+            let free = numbered.find(|name| !taken.contains(name));
+            *name = free.unwrap_or_default();
+        }
+        taken.insert(name.clone());
     }
 }

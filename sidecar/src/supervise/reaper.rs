@@ -29,6 +29,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use super::tree;
+
 /// How often a group is looked at whose processes may be reaped by others.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -212,6 +214,21 @@ impl Child {
         let table = self.reaper.lock();
         if table.has_group(self.pid) {
             self.tell(signal, kill_process_group(self.pid, signal));
+        }
+    }
+
+    /// Kills all processes of its group, and those that they have started and that still have
+    /// their parents, in whatever group these are.
+    pub fn kill_tree(&self) {
+        let table = self.reaper.lock();
+        if !table.has_group(self.pid) {
+            return;
+        }
+        // Before their parents end: then nothing tells any more whose they were.
+        let others = tree::started_by(self.pid);
+        self.tell(Signal::KILL, kill_process_group(self.pid, Signal::KILL));
+        for other in others {
+            self.tell(Signal::KILL, kill_process(other, Signal::KILL));
         }
     }
 

@@ -79,7 +79,13 @@ fn everything_that_is_wrong_is_named_with_its_place() {
         - {type: tcp, value: 'h:1', args: [a], ca_cert_file: x}\n\
         - {type: file, value: /c, code: 256}\n\
         - {value: 'gopher://h/'}\n\
-        - {type: http, value: 'http://h/', every: 1s}\n";
+        - {type: http, value: 'http://h/', every: 1s}\n\
+        - 'http://localhost:99999/'\n\
+        - 'file://elsewhere/bin/true'\n\
+        - 'file:///bin/check?quick'\n\
+        - 'file://localhost'\n\
+        - 'file:///%FF'\n\
+        - 'http:///h'\n";
     let exit = load(text, &[]).unwrap_err();
     assert_eq!(exit.code(), 64);
     let told = exit.to_string();
@@ -96,7 +102,67 @@ fn everything_that_is_wrong_is_named_with_its_place() {
         "[5].code: 256 is no exit code",
         "[6].value: \"gopher\"",
         "[7]: unknown field `every`",
+        "[8].value: \"http://localhost:99999/\" is not an http URL: invalid port",
+        "[9].value: \"file://elsewhere/bin/true\" is of the host \"elsewhere\"",
+        "[10].value: \"file:///bin/check?quick\" is not a path",
+        "[11].value: names no command",
+        "[12].value: \"file:///%FF\" is not a path in UTF-8",
+        "[13].value: \"http:///h\" is not an http URL",
     ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
+}
+
+#[test]
+fn what_a_check_is_called_holds_no_secrets() {
+    let url = "http://user:hush@h/x?token=hush";
+    let checks = load("", &[&format!("--healthchecks={url}")]).unwrap();
+    assert_eq!(checks[0].name, "http://***@h/x?token=***");
+    assert!(matches!(&checks[0].kind, Kind::Http { url: asked, .. } if asked == url));
+    let text = "healthchecks: [{type: https, value: 'http://user:hush@h/'}, 'tcp://user:hush@h']";
+    let told = load(text, &[]).unwrap_err().to_string();
+    assert!(
+        told.contains("http://***@h/") && !told.contains("hush"),
+        "{told}"
+    );
+}
+
+#[test]
+fn checks_that_would_be_called_alike_are_numbered() {
+    let text = "healthchecks:\n\
+        - {type: file, value: /bin/sh, args: [-c, 'exit 1']}\n\
+        - {type: http, value: 'http://h/?token=a'}\n\
+        - {type: file, value: /bin/sh, args: [-c, 'exit 0']}\n\
+        - {type: file, value: /bin/sh}\n\
+        - {type: http, value: 'http://h/?token=b', method: POST}\n";
+    let checks = load(text, &[]).unwrap();
+    let names: Vec<_> = checks.iter().map(|check| check.name.as_str()).collect();
+    let shell = ["/bin/sh", "/bin/sh-2", "/bin/sh-3"];
+    let url = ["http://h/?token=***", "http://h/?token=***-2"];
+    assert_eq!(names, [shell[0], url[0], shell[1], shell[2], url[1]]);
+}
+
+#[test]
+fn urls_are_read_as_their_standards_say() {
+    let urls = [
+        "--healthchecks=HTTP://h/",
+        "--healthchecks=Https://h/",
+        "--healthchecks=TCP://h:1",
+        "--healthchecks=FILE:///my%20check",
+        "--healthchecks=file://localhost/bin/true",
+    ];
+    let checks = load("", &urls).unwrap();
+    let told = kinds(&checks).join("\n");
+    for wanted in [
+        "Http { url: \"http://h/\"",
+        "Http { url: \"https://h/\"",
+        "Tcp { address: \"h:1\" }",
+        "program: \"/my check\"",
+        "program: \"/bin/true\"",
+    ] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+    // What is no URL is not decoded.
+    let text = "healthchecks: [{type: file, value: '/a%20b'}]";
+    assert!(kinds(&load(text, &[]).unwrap())[0].contains("/a%20b"));
 }

@@ -155,9 +155,40 @@ fn services_are_asked_for_by_protocol() {
         ("_nobody._tcp", ""),
         ("reviews._tcp", ""),
         ("_tcp", "-"),
-        ("_", "-"),
+        ("_udp", "-"),
+        ("_user", ""),
+        ("_", ""),
         ("_._tcp", ""),
         ("__reviews._tcp", ""),
+    ] {
+        assert_eq!(ids(&index, name), want, "{name}");
+    }
+}
+
+#[test]
+fn a_name_on_the_way_leads_to_instances_of_its_protocol() {
+    let index = index(&[
+        ("i1", "web", "http", "version=1.3,zone,i2"),
+        ("i2", "web", "https", "version=1.2,zone=eu"),
+        ("i3", "a.b", "http", ""),
+    ]);
+    for (name, want) in [
+        ("version._web._http", "-"),
+        ("3.version._web._http", "-"),
+        ("2.version._web._http", ""),
+        ("2.version._web._https", "-"),
+        ("2.version._web._tcp", "-"),
+        ("2.version._web._udp", ""),
+        ("zone._web._http", "i1"),
+        ("zone._web._https", "-"),
+        ("eu.zone._web._https", "i2"),
+        ("b._http", "-"),
+        ("b._tcp", "-"),
+        ("b._https", ""),
+        // A tag that is the id of another: alone it is that one, and below it a tag.
+        ("i2._web._http", "-"),
+        ("zone.i2._web._http", "i1"),
+        ("i1._web._https", ""),
     ] {
         assert_eq!(ids(&index, name), want, "{name}");
     }
