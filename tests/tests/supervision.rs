@@ -160,24 +160,31 @@ async fn a_second_signal_ends_the_sidecar_and_its_application_at_once() {
     .await;
 }
 
+/// The flags of a sidecar that finds no server, and these.
+fn without_servers(more: &[&str]) -> Vec<String> {
+    let nowhere = format!("http://127.0.0.1:{}", ports::free());
+    let servers = ["registry_url", "controller_url"].map(|name| format!("--{name}={nowhere}"));
+    let own = [
+        "--proxy",
+        "--service=app",
+        "--http_listener_port=0",
+        "--admin_port=0",
+    ];
+    let words = own.iter().chain(more).map(|word| (*word).to_owned());
+    servers.into_iter().chain(words).collect()
+}
+
 #[tokio::test]
 async fn the_command_after_the_flags_does_not_wait_for_ever_for_something_to_route_by() {
-    let nowhere = format!("http://127.0.0.1:{}", ports::free());
-    let args = [
-        "--proxy".to_owned(),
-        "--service=app".to_owned(),
-        format!("--registry_url={nowhere}"),
-        format!("--controller_url={nowhere}"),
-        "--http_listener_port=0".to_owned(),
-        "--admin_port=0".to_owned(),
-        "--start_timeout=50ms".to_owned(),
-        "--".to_owned(),
-        "/bin/sh".to_owned(),
-        "-c".to_owned(),
-        "echo \"$A8_SERVICE-$1\"; kill -USR1 $$".to_owned(),
-        "sh".to_owned(),
-        "--proxy".to_owned(),
-    ];
+    let args = without_servers(&[
+        "--start_timeout=50ms",
+        "--",
+        "/bin/sh",
+        "-c",
+        "echo \"$A8_SERVICE-$1\"; kill -USR1 $$",
+        "sh",
+        "--proxy",
+    ]);
     let mut process = Process::start("a8sidecar", &args, &[("A8_SERVICE", "inherited")]);
     assert_eq!(process.exit().await.code(), Some(128 + 10));
     wait::until("what the command said", || async {
@@ -193,27 +200,17 @@ async fn the_command_after_the_flags_does_not_wait_for_ever_for_something_to_rou
 
 #[tokio::test]
 async fn who_is_stopped_before_its_command_was_started_has_not_succeeded() {
-    let nowhere = format!("http://127.0.0.1:{}", ports::free());
     let folder = tempfile::tempdir().unwrap();
     let ignored = folder.path().join("ignored.yaml");
     std::fs::write(&ignored, "commands: [{cmd: [sleep, '600']}]\n").unwrap();
-    let last: [&[String]; 2] = [
-        &["--".to_owned(), "/bin/true".to_owned()],
+    let config = format!("--config={}", ignored.display());
+    let waits = ["--start_timeout=10m", "--log_format=json"];
+    for (last, expected) in [
+        (&["--", "/bin/true"][..], 143),
         // Its code would not be that of the sidecar.
-        &[format!("--config={}", ignored.display())],
-    ];
-    for (last, expected) in last.into_iter().zip([143, 0]) {
-        let mut args = vec![
-            "--proxy".to_owned(),
-            "--service=app".to_owned(),
-            format!("--registry_url={nowhere}"),
-            format!("--controller_url={nowhere}"),
-            "--http_listener_port=0".to_owned(),
-            "--admin_port=0".to_owned(),
-            "--start_timeout=10m".to_owned(),
-            "--log_format=json".to_owned(),
-        ];
-        args.extend_from_slice(last);
+        (&[&*config], 0),
+    ] {
+        let args = without_servers(&[&waits, last].concat());
         let mut process = Process::start("a8sidecar", &args, &[]);
         process.logged("listening").await;
         process.signal(Signal::TERM);

@@ -52,7 +52,8 @@ impl Entry {
 /// The settings of a component, checked against their kinds.
 ///
 /// The getters never fail: a value that was refused has been reported already, and reads as
-/// empty, or as on where it is a switch. What a component itself finds wrong it reports by [`refuse`](Self::refuse).
+/// empty, or as on where it is a switch. What a component itself finds wrong it reports by
+/// [`refuse`](Self::refuse).
 #[derive(Debug)]
 pub struct Settings {
     pub(super) entries: BTreeMap<&'static str, Entry>,
